@@ -1,0 +1,1 @@
+"""What everyone agrees on: events, topics, their Avro form and errors. Imports no other room."""
