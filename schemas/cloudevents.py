@@ -18,10 +18,10 @@ def new_traceparent() -> str:
 def headers(
     event: str,
     *,
-    id: str,
+    id: str,  # noqa: A002 - CloudEvents' own name for it
     source: str,
     time: datetime | None = None,
-    traceparent: str | None = None,  # noqa: A002
+    traceparent: str | None = None,
 ) -> list[tuple[str, bytes]]:
     """Headers for one message of `event`; `time` is when it happened to us (default now, UTC)."""
     return [
