@@ -1,0 +1,277 @@
+"""The one Kafka producer adapter: acks=all, idempotent, murmur2, every send ends within its own deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from schemas.errors import InvalidEvent, Overloaded, TransientFailure
+
+if TYPE_CHECKING:
+    from confluent_kafka._types import HeadersType
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.002  # delivery reports are fetched this often while something is on its way
+SCAN_S = 0.1  # deadlines are looked at this often
+STUCK_S = 5.0  # a delivery this long past its deadline without a report means a stuck producer
+_REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be appended: key and value as bytes; `partition` -1 lets murmur2 of the key choose."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    partition: int = -1
+
+
+class _Delivery:
+    """One asynchronous send: librdkafka calls it with the report, whoever polls."""
+
+    __slots__ = ("deadline", "future", "owner")
+
+    def __init__(self, owner: Publisher, future: asyncio.Future[tuple[int, int]], deadline: float) -> None:
+        self.owner = owner
+        self.future = future
+        self.deadline = deadline
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        self.owner.delivered(self, error, message)
+
+
+class Publisher:
+    """A producer for one process: `publish` for an event loop, `publish_all` for threads.
+
+    `deadline_s` bounds every send; what the broker has not taken by then is reported as `TransientFailure`. Such a
+    message may still have arrived: repeat it with the same identity. A producer that is fatally broken or silent is
+    replaced by a new one.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        client_id: str,
+        deadline_s: float = 5.0,
+        linger_ms: float = 2,
+        max_message_bytes: int = 8 << 20,
+    ) -> None:
+        self.deadline_s = deadline_s
+        self._config = producer_config(bootstrap, client_id, deadline_s, linger_ms, max_message_bytes)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
+        self._pending: set[_Delivery] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_scan = 0.0
+        self._lock = threading.Lock()
+        self._broken = False
+        self.generation = 0
+        self._producer = self._create()
+
+    async def publish(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+        partition: int | None = None,
+        deadline_s: float | None = None,
+    ) -> tuple[int, int]:
+        """Append one message and return its (partition, offset) once all in-sync replicas have it.
+
+        Raises:
+            TransientFailure: not acknowledged within the deadline. Overloaded: the local queue is full.
+            InvalidEvent: such a message is refused for good, for example by its size.
+        """
+        return await self.send(Message(topic, key, value, headers, -1 if partition is None else partition), deadline_s)
+
+    def send(self, message: Message, deadline_s: float | None = None) -> asyncio.Future[tuple[int, int]]:
+        """Hand a message to the producer from a running event loop; the future ends as `publish` does."""
+        loop = self._loop or self._bind_loop()
+        deadline = time.monotonic() + (self.deadline_s if deadline_s is None else deadline_s)
+        future: asyncio.Future[tuple[int, int]] = loop.create_future()
+        delivery = _Delivery(self, future, deadline)
+        self._produce(message, delivery)
+        self._pending.add(delivery)
+        if self._timer is None:
+            self._timer = loop.call_later(POLL_S, self._tick)
+        return future
+
+    def publish_all(self, messages: Sequence[Message], deadline_s: float | None = None) -> None:
+        """Append all messages and return when every one is acknowledged; blocks, so never from an event loop.
+
+        Raises:
+            TransientFailure: one is not acknowledged within the deadline. InvalidEvent: one is refused for good.
+        """
+        deadline = time.monotonic() + (self.deadline_s if deadline_s is None else deadline_s)
+        reports: list[KafkaError | None] = []
+
+        def report(error: KafkaError | None, _message: Any) -> None:
+            reports.append(error)
+
+        for message in messages:
+            self._produce_patiently(message, report, deadline)
+        while len(reports) < len(messages):
+            if time.monotonic() > deadline:
+                raise TransientFailure(f"Kafka acknowledged {len(reports)} of {len(messages)} messages in time")
+            self._producer.poll(0.05)
+        for error in reports:
+            if error is not None:
+                raise self._failure(error)
+
+    def delivered(self, delivery: _Delivery, error: KafkaError | None, message: Any) -> None:
+        """Take a delivery report; called by librdkafka inside whichever thread polls."""
+        if threading.get_ident() == self._loop_thread:
+            self._settle(delivery, self._outcome(error, message))
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle, delivery, self._outcome(error, message))
+
+    def in_flight(self) -> int:
+        """Messages and requests that librdkafka still holds."""
+        return len(self._producer)
+
+    def topic_exists(self, topic: str, timeout_s: float) -> bool:
+        """Ask the broker about a topic (blocks up to `timeout_s`); False when it is away or lacks the topic."""
+        try:
+            found = self._producer.list_topics(topic, timeout_s).topics[topic]
+        except KafkaException:
+            return False
+        return found.error is None
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Wait for what is under way, then let go; unfinished sends fail."""
+        self._producer.flush(timeout_s)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._fail_pending("the producer was closed")
+
+    def _create(self) -> Producer:
+        return Producer(self._config | {"error_cb": self._on_error}, logger=logging.getLogger("sensorium.kafka"))
+
+    def _bind_loop(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        return self._loop
+
+    def _produce(self, message: Message, report: Callable[[KafkaError | None, Any], None]) -> None:
+        if self._broken:
+            self._replace("a fatal error")
+        try:
+            self._producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                message.partition,
+                report,
+                headers=cast("HeadersType", message.headers),
+            )
+        except BufferError as error:
+            raise Overloaded("the producer's queue is full") from error
+        except KafkaException as error:
+            raise self._failure(error.args[0]) from error
+
+    def _produce_patiently(
+        self, message: Message, report: Callable[[KafkaError | None, Any], None], deadline: float
+    ) -> None:
+        while True:
+            try:
+                return self._produce(message, report)
+            except Overloaded as full:
+                if time.monotonic() > deadline:
+                    raise TransientFailure("the producer's queue stayed full") from full
+                self._producer.poll(0.05)
+
+    def _tick(self) -> None:
+        """Fetch all waiting reports at once, on the loop's own thread: no lock and no thread switch per message."""
+        assert self._loop is not None  # noqa: S101 - a tick is only ever scheduled by `send`
+        self._producer.poll(0)
+        now = time.monotonic()
+        if now >= self._next_scan:
+            self._next_scan = now + SCAN_S
+            self._expire(now)
+        self._timer = self._loop.call_later(POLL_S, self._tick) if self._pending else None
+
+    def _expire(self, now: float) -> None:
+        for delivery in self._pending:
+            if now >= delivery.deadline and not delivery.future.done():
+                delivery.future.set_exception(TransientFailure("Kafka did not acknowledge in time"))
+        if any(now >= delivery.deadline + STUCK_S for delivery in self._pending):
+            self._replace("no delivery reports")
+
+    def _settle(self, delivery: _Delivery, outcome: tuple[int, int] | Exception) -> None:
+        self._pending.discard(delivery)
+        if delivery.future.done():
+            return
+        if isinstance(outcome, tuple):
+            delivery.future.set_result(outcome)
+        else:
+            delivery.future.set_exception(outcome)
+
+    def _outcome(self, error: KafkaError | None, message: Any) -> tuple[int, int] | Exception:
+        return (message.partition(), message.offset()) if error is None else self._failure(error)
+
+    def _failure(self, error: KafkaError) -> Exception:
+        if error.fatal():
+            self._broken = True
+        if error.code() in _REFUSED:
+            return InvalidEvent(f"Kafka refuses the message: {error.str()}")
+        return TransientFailure(f"Kafka did not take the message: {error.str()}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        log.warning("kafka producer: %s", error.str())
+        if error.fatal():
+            self._broken = True
+
+    def _replace(self, cause: str) -> None:
+        """Put a new producer in the place of a broken one; what the old one held fails now."""
+        with self._lock:
+            log.error("kafka producer replaced after %s", cause)
+            old, self._producer = self._producer, self._create()
+            self._broken = False
+            self.generation += 1
+        old.purge(blocking=False)
+        old.poll(0)
+        self._fail_pending(f"the producer was replaced after {cause}")
+        threading.Thread(target=old.flush, args=(1.0,), name="old-producer", daemon=True).start()
+
+    def _fail_pending(self, cause: str) -> None:
+        for delivery in list(self._pending):
+            self._settle(delivery, TransientFailure(cause))
+
+
+def producer_config(
+    bootstrap: str, client_id: str, deadline_s: float, linger_ms: float, max_message_bytes: int
+) -> dict[str, Any]:
+    """Settings of librdkafka, sizes in bytes and times in ms, as its CONFIGURATION.md names them."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "client.id": client_id,
+        "acks": "all",
+        "enable.idempotence": True,
+        # The default (consistent_random) differs from every other client's.
+        "partitioner": "murmur2_random",
+        # librdkafka looks at message timeouts once a second: stay inside our own deadline.
+        "message.timeout.ms": max(1000, int(deadline_s * 800)),
+        "linger.ms": linger_ms,
+        "compression.type": "lz4",
+        "message.max.bytes": max_message_bytes,
+        "queue.buffering.max.messages": 100_000,
+        "queue.buffering.max.kbytes": 65_536,
+        "reconnect.backoff.max.ms": 1000,
+        "socket.timeout.ms": 10_000,
+        "socket.nagle.disable": True,
+        "allow.auto.create.topics": False,
+        "log.connection.close": False,
+    }
