@@ -35,6 +35,8 @@ def test_every_topic_has_a_writer_and_a_reader_that_exist():
         assert topic.readers, topic.name
         for owner in (*topic.writers, *topic.readers):
             room, part = owner.split(".")
+            places = [resources.files(room) / sub for sub in (".", "projectors", "processors")]
+            found = any((place / f"{part}.py").is_file() or (place / part).is_dir() for place in places)
             assert found, f"{topic.name}: {owner} does not exist"
 
 
