@@ -1,0 +1,2 @@
+DROP TABLE sensorium.checkpoints;
+DROP TABLE sensorium.models;

@@ -1,0 +1,114 @@
+"""Read model `emotion_moments`: strong or sudden changes of a person; closed replaces opened, never the reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from projections.read_model import Effects, Event, ReadModel, Target
+from projections.store import Transaction
+from schemas.errors import InvalidEvent
+
+COLUMNS: Final = {
+    "moment_id": "uuid", "device_id": "text", "session_id": "text", "session_person_id": "bigint", "signal": "text",
+    "kind": "text", "direction": "text", "start_ms": "bigint", "end_ms": "bigint", "value": "float8",
+    "baseline": "float8", "peak": "float8", "peak_ms": "bigint", "topic": "text", "kafka_partition": "smallint",
+    "kafka_offset": "bigint",
+}  # fmt: skip
+Moment = tuple[Any, ...]
+"""One row, in the order of COLUMNS."""
+_END: Final = list(COLUMNS).index("end_ms")
+
+_TABLES: Final = """
+CREATE TABLE {s}.emotion_moments (
+    moment_id         uuid PRIMARY KEY,
+    device_id         text NOT NULL,
+    session_id        text NOT NULL,
+    session_person_id bigint NOT NULL,
+    signal            text NOT NULL,
+    kind              text NOT NULL,
+    direction         text NOT NULL,
+    start_ms          bigint NOT NULL,
+    end_ms            bigint,          -- null while it is open
+    value             double precision NOT NULL,
+    baseline          double precision NOT NULL,
+    peak              double precision NOT NULL,
+    peak_ms           bigint NOT NULL,
+    topic             text NOT NULL,
+    kafka_partition   smallint NOT NULL,
+    kafka_offset      bigint NOT NULL
+);
+CREATE INDEX emotion_moments_of_person
+    ON {s}.emotion_moments (device_id, session_id, session_person_id, start_ms);
+"""
+_UPSERT: Final = (
+    "INSERT INTO emotion_moments AS m SELECT * FROM unnest("
+    + ", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())
+    + ") ON CONFLICT (moment_id) DO UPDATE SET "
+    + ", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS if name != "moment_id")
+    + " WHERE m.end_ms IS NULL"
+)
+
+
+def tables(schema: str) -> str:
+    """SQL of one version."""
+    return _TABLES.format(s=schema)
+
+
+def row(event: Event) -> Moment:
+    """The row of one event. Raises InvalidEvent when its id is no UUID or its phase and end disagree."""
+    body, record = event.body, event.record
+    try:
+        moment_id = UUID(body["moment_id"])
+    except ValueError as error:
+        raise InvalidEvent(f"moment_id {body['moment_id']!r} is not a UUID.") from error
+    if (body["phase"] == "CLOSED") != (body["end_ms"] is not None):
+        raise InvalidEvent(f"Moment {moment_id} is {body['phase']} but its end is {body['end_ms']}.")
+    values = [body[name] for name in list(COLUMNS)[1:13]]
+    return (moment_id, *values, record.topic, record.partition, record.offset)
+
+
+def fold(moments: Iterable[Moment]) -> list[Moment]:
+    """One row a moment, in key order: a later one replaces an earlier one that is still open."""
+    newest: dict[UUID, Moment] = {}
+    for moment in moments:
+        current = newest.get(moment[0])
+        if current is None or current[_END] is None:
+            newest[moment[0]] = moment
+    return [newest[key] for key in sorted(newest)]
+
+
+class EmotionMoments:
+    """Upserts moments."""
+
+    def __init__(self, target: Target) -> None:
+        del target  # nothing of it matters here
+
+    def prepare(self, events: Sequence[Event]) -> list[Moment]:
+        """Rows in log order."""
+        return [row(event) for event in events if event.name == "EmotionMomentDetected"]
+
+    def write(self, transaction: Transaction, prepared: list[Moment]) -> Effects:
+        """Insert what is new, replace what is still open."""
+        moments = fold(prepared)
+        if moments:
+            transaction.run(_UPSERT, *(list(column) for column in zip(*moments, strict=True)))
+        return Effects(sessions={(moment[1], moment[2]) for moment in moments}, rows=len(moments))
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
+
+READ_MODEL = ReadModel(
+    name="emotion_moments",
+    topics=("emotion.moments",),
+    ddl=tables,
+    views={"emotion_moments": tuple(COLUMNS)},
+    projector=EmotionMoments,
+    checksums={
+        "emotion_moments": "moment_id, device_id, session_id, session_person_id, signal, kind, direction, start_ms,"
+        " end_ms, (value * 1e9)::bigint, (baseline * 1e9)::bigint, (peak * 1e9)::bigint, peak_ms, topic,"
+        " kafka_partition, kafka_offset | {s}.emotion_moments"
+    },
+)
