@@ -195,23 +195,23 @@ def test_the_state_survives_serialisation() -> None:
     assert Person(1, 1, 1, Signal(0.0, 0.0), Signal(0.0, 0.0)) not in state.persons.values()
 
 
-WALK = st.lists(
-    st.tuples(
-        st.integers(1, 2),
-        st.integers(20, 6_000),
-        st.floats(-1, 1, allow_nan=False),
-        st.floats(-1, 1, allow_nan=False),
-    ),
-    max_size=150,
+STRETCH = st.tuples(
+    st.integers(1, 2),
+    st.integers(1, 40),
+    st.sampled_from([50, 100, 400, 900, 5_001]),
+    st.sampled_from([-1.0, -0.6, 0.0, 0.6, 1.0]),
+    st.sampled_from([-1.0, 0.0, 1.0]),
 )
+WALK = st.lists(STRETCH, min_size=3, max_size=12)
+"""Stretches of a held expression: person, points, milliseconds between them, valence, arousal."""
 
 
-def _rows(walk: list[tuple[int, int, float, float]]) -> list[Row]:
+def _rows(walk: list[tuple[int, int, int, float, float]]) -> list[Row]:
     t_ms, rows = 0, list[Row]()
-    for who, wait_ms, valence, arousal in walk:
-        t_ms += wait_ms if wait_ms > 5_500 else wait_ms % 400 + 20
-        # Mostly held values: pure noise never opens a moment.
-        rows.append((who, t_ms, round(valence), round(arousal)))
+    for who, count, apart_ms, valence, arousal in walk:
+        for _ in range(count):
+            t_ms += apart_ms
+            rows.append((who, t_ms, valence, arousal))
     return rows
 
 
