@@ -1,0 +1,142 @@
+"""Read request bodies within limits: size, unpacked size, time, how much is under way at once."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from types import TracebackType
+
+from producers.answers import Headers, Receive, Refused, problem, unavailable
+
+_GZIP_OR_ZLIB = 47  # zlib's window bits for "either header"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes are per body (as sent and unpacked), posts and bytes under way per process, seconds for a whole body."""
+
+    body_bytes: int = 16 << 20
+    records: int = 10_000
+    posts: int = 2_048
+    posts_per_client: int = 1_024
+    bytes_under_way: int = 128 << 20
+    body_seconds: float = 30.0
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body was whole."""
+
+
+class Traffic:
+    """What is under way in this process; `enter` refuses beyond the limits instead of queueing."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.posts = 0
+        self.bytes = 0
+        self._clients: Counter[str] = Counter()
+
+    def enter(self, client: str) -> Passage:
+        """Count one post in; leave by closing the passage. Raises `Refused` with 503 (all clients) or 429 (this one)."""
+        if self.posts >= self.limits.posts:
+            raise unavailable("Too many posts are under way", 1)
+        if self._clients[client] >= self.limits.posts_per_client:
+            raise problem(429, "Too many posts of this client are under way", 1)
+        self.posts += 1
+        self._clients[client] += 1
+        return Passage(self, client)
+
+    def leave(self, client: str, size: int) -> None:
+        """Count one post and its bytes out."""
+        self.posts -= 1
+        self.bytes -= size
+        self._clients[client] -= 1
+        if not self._clients[client]:
+            del self._clients[client]
+
+
+class Passage:
+    """One post under way; a context manager that gives back what it counted."""
+
+    __slots__ = ("client", "size", "traffic")
+
+    def __init__(self, traffic: Traffic, client: str) -> None:
+        self.traffic = traffic
+        self.client = client
+        self.size = 0
+
+    def __enter__(self) -> Passage:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.traffic.leave(self.client, self.size)
+
+    def grow(self, size: int) -> None:
+        """Count bytes of this post's body. Raises `Refused` with 413 (this post) or 503 (all together)."""
+        self.size += size
+        self.traffic.bytes += size
+        if self.size > self.traffic.limits.body_bytes:
+            raise too_large(self.traffic.limits)
+        if self.traffic.bytes > self.traffic.limits.bytes_under_way:
+            raise unavailable("Too many bytes are under way", 1)
+
+
+async def read_body(receive: Receive, headers: Headers, passage: Passage) -> bytes:
+    """The whole body, unpacked.
+
+    Raises:
+        Refused: 408, 413, 415, 503 or, for broken gzip, 400. ClientGone: nobody is left to answer.
+    """
+    limits = passage.traffic.limits
+    if int(headers.get(b"content-length") or 0) > limits.body_bytes:
+        raise too_large(limits)
+    message = await receive() if b"content-length" in headers else {"type": "http.request", "more_body": True}
+    body: bytes = message.get("body", b"")
+    passage.grow(len(body))
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    if message.get("more_body", False):
+        body = await _read_rest(receive, body, passage)
+    encoding = headers.get(b"content-encoding")
+    return body if encoding is None else _unpack(body, encoding.strip().lower(), limits)
+
+
+def too_large(limits: Limits) -> Refused:
+    """413 for a body beyond the limit."""
+    return problem(413, f"The body is larger than {limits.body_bytes} bytes")
+
+
+async def _read_rest(receive: Receive, first: bytes, passage: Passage) -> bytes:
+    chunks = [first]
+    try:
+        async with asyncio.timeout(passage.traffic.limits.body_seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk: bytes = message.get("body", b"")
+                passage.grow(len(chunk))
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+    except TimeoutError as error:
+        raise problem(408, "The body did not arrive in time") from error
+
+
+def _unpack(body: bytes, encoding: bytes, limits: Limits) -> bytes:
+    if encoding in {b"", b"identity"}:
+        return body
+    if encoding not in {b"gzip", b"x-gzip", b"deflate"}:
+        raise problem(415, "Content-Encoding may be gzip, deflate or identity")
+    unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        unpacked = unpacker.decompress(body, limits.body_bytes + 1)
+    except zlib.error as error:
+        raise problem(400, f"The body is not {encoding.decode()}") from error
+    if len(unpacked) > limits.body_bytes:
+        raise too_large(limits)
+    if not unpacker.eof:
+        raise problem(400, f"The body's {encoding.decode()} is cut off")
+    return unpacked
