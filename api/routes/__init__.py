@@ -1,0 +1,1 @@
+"""One file per read model: what is asked, in which shape it is answered."""

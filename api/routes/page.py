@@ -1,0 +1,98 @@
+"""GET /ui and /assets: the page and its files, Plotly out of its own package; everything works without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from api.answers import etag_of, is_known
+
+POLICY: Final = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        # Plotly writes style attributes and one style element; no text of a device ever gets into markup.
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_MEDIA: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+PLOTLY: Final = "plotly.min.js"
+
+
+@cache
+def _content(name: str) -> bytes | None:
+    """A file of the page; None for every other name, also one with a path in it."""
+    if name == PLOTLY:
+        return (resources.files("plotly") / "package_data" / PLOTLY).read_bytes()
+    folder = resources.files("api.dashboard")
+    known = {entry.name for entry in folder.iterdir() if entry.name.rpartition(".")[2] in _MEDIA}
+    return (folder / name).read_bytes() if name in known else None
+
+
+@cache
+def _packed(name: str) -> bytes:
+    return gzip.compress(_content(name) or b"", 6, mtime=0)
+
+
+async def _file(request: Request, name: str) -> Response:
+    content = await asyncio.to_thread(_content, name)
+    if content is None:
+        raise HTTPException(404)
+    etag = _tag(name)
+    headers = _HEADERS | {"ETag": etag, "Vary": "Accept-Encoding"}
+    if is_known(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        content = await asyncio.to_thread(_packed, name)
+        headers["Content-Encoding"] = "gzip"
+    return Response(content, headers=headers, media_type=_MEDIA[name.rpartition(".")[2]])
+
+
+@cache
+def _tag(name: str) -> str:
+    return etag_of(_content(name) or b"")
+
+
+async def page(request: Request) -> Response:
+    """The page itself, for `/ui`, and for `/` where Accept names text/html."""
+    return await _file(request, "index.html")
+
+
+def build() -> APIRouter:
+    """The routes; nobody needs to be admitted to see an empty page."""
+    router = APIRouter(include_in_schema=False)
+    router.add_api_route("/ui", page, methods=["GET"])
+    router.add_api_route("/ui/", page, methods=["GET"])
+
+    @router.get("/assets/{name}")
+    async def get_asset(request: Request, name: str) -> Response:
+        return await _file(request, name)
+
+    @router.get("/favicon.ico")
+    async def get_icon(request: Request) -> Response:
+        return await _file(request, "favicon.svg")
+
+    return router

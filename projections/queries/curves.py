@@ -1,0 +1,98 @@
+"""Curves of valence and arousal with their extremes kept, out of the pyramid. Reads `buckets`, few `points` by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from projections.queries.points import Window
+from projections.queries.pyramid import LEVELS, Plan, plan, start_of, width_ms
+
+if TYPE_CHECKING:
+    from projections.queries.database import Connection
+
+_COUNT: Final = """
+    SELECT coalesce(sum(n), 0)::bigint AS n FROM buckets
+    WHERE person_id = ANY(%(ids)s) AND level = %(level)s AND bucket_ms >= %(first)s AND bucket_ms <= %(last)s
+"""
+# Arrays compare element by element: the lowest value, and among equal ones the earliest time.
+_FROM_PYRAMID: Final = """
+    SELECT bucket_ms - ((bucket_ms %% %(width)s::bigint) + %(width)s) %% %(width)s AS t_ms,
+           sum(n)::bigint AS n,
+           (sum(sum_valence) / 1e9)::float8 / sum(n) AS valence, (sum(sum_arousal) / 1e9)::float8 / sum(n) AS arousal,
+           min(ARRAY[min_valence, min_valence_ms]) AS min_valence,
+           max(ARRAY[max_valence, -max_valence_ms]) AS max_valence,
+           min(ARRAY[min_arousal, min_arousal_ms]) AS min_arousal,
+           max(ARRAY[max_arousal, -max_arousal_ms]) AS max_arousal
+    FROM buckets
+    WHERE person_id = ANY(%(ids)s) AND level = %(level)s AND bucket_ms >= %(first)s AND bucket_ms <= %(last)s
+    GROUP BY 1 ORDER BY 1
+"""
+_FROM_POINTS: Final = """
+    SELECT t_ms - ((t_ms %% %(width)s::bigint) + %(width)s) %% %(width)s AS t_ms,
+           count(*) AS n, avg(valence) AS valence, avg(arousal) AS arousal,
+           min(ARRAY[valence, t_ms]) AS min_valence, max(ARRAY[valence, -t_ms]) AS max_valence,
+           min(ARRAY[arousal, t_ms]) AS min_arousal, max(ARRAY[arousal, -t_ms]) AS max_arousal
+    FROM points
+    WHERE person_id = ANY(%(ids)s) AND t_ms >= %(first)s AND t_ms <= %(last)s
+    GROUP BY 1 ORDER BY 1
+"""
+
+
+async def choose(connection: Connection, people: Sequence[Mapping[str, Any]], window: Window, max_points: int) -> Plan:
+    """How to answer for these persons; one cheap count where the window cuts a person's time in two."""
+    if not people:
+        return Plan(raw=True)
+    clipped = [window.of(person) for person in people]
+    lived = sum(max(0, one.last_ms - one.from_ms) for one in clipped)
+    span = max(one.last_ms for one in clipped) - min(one.from_ms for one in clipped) + 1
+    n_points = sum(int(person["n_points"]) for person in people)
+    if n_points > max_points and any(
+        (one.from_ms, one.last_ms) != (p["min_ms"], p["max_ms"]) for one, p in zip(clipped, people, strict=True)
+    ):
+        n_points = await _count(connection, people, clipped, lived)
+    return plan(n_points, span, lived, max_points)
+
+
+async def _count(
+    connection: Connection, people: Sequence[Mapping[str, Any]], clipped: Sequence[Window], lived: int
+) -> int:
+    level = next((k for k in range(LEVELS) if lived // width_ms(k) <= 200), LEVELS - 1)
+    parameters = _range(people, clipped, width_ms(level)) | {"level": level}
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(_COUNT, parameters)
+        row = await cursor.fetchone()
+    return int(row["n"]) if row else 0
+
+
+def _range(people: Sequence[Mapping[str, Any]], clipped: Sequence[Window], width: int) -> dict[str, Any]:
+    return {
+        "ids": [person["person_id"] for person in people],
+        "first": start_of(min(one.from_ms for one in clipped), width),
+        "last": max(one.last_ms for one in clipped),
+    }
+
+
+async def buckets(
+    connection: Connection, people: Sequence[Mapping[str, Any]], window: Window, chosen: Plan
+) -> list[dict[str, Any]]:
+    """One row a bucket: t_ms (its start), n, mean valence and arousal, and (value, t_ms) of the four extremes.
+
+    From the pyramid a bucket is whole even where the window begins or ends inside it.
+    """
+    clipped = [window.of(person) for person in people]
+    parameters = _range(people, clipped, 1 if chosen.level is None else width_ms(chosen.level))
+    sql = _FROM_POINTS if chosen.level is None else _FROM_PYRAMID
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(sql, parameters | {"width": chosen.width, "level": chosen.level})
+        return [_with_extremes(row) for row in await cursor.fetchall()]
+
+
+def _with_extremes(row: dict[str, Any]) -> dict[str, Any]:
+    flat = {"t_ms": row["t_ms"], "n": row["n"], "valence": row["valence"], "arousal": row["arousal"]}
+    for signal in ("valence", "arousal"):
+        for side in ("min", "max"):
+            value, at = row[f"{side}_{signal}"]
+            flat[f"{side}_{signal}"] = value
+            flat[f"{side}_{signal}_ms"] = abs(int(at)) if at * (1 if side == "min" else -1) >= 0 else -abs(int(at))
+    return flat
