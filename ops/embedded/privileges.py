@@ -1,0 +1,72 @@
+"""PostgreSQL refuses to run as root: find it another user, and let that user reach its files."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+from ops.errors import OperatorError
+
+USER = "sensorium"
+CANDIDATES = (USER, "postgres", "pgserver")
+
+
+def server_user(data: Path) -> tuple[int, int] | None:
+    """Return (uid, gid) to run PostgreSQL as when this process is root, else None: the owner of existing data wins."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists() and data.stat().st_uid != 0:
+        return data.stat().st_uid, data.stat().st_gid
+    entry = next(filter(None, map(_lookup, CANDIDATES)), None) or _create() or _lookup("nobody")
+    if entry is None:
+        raise OperatorError(
+            f"PostgreSQL does not run as root and there is no other user for it: run `useradd --system {USER}`, "
+            "or start as an ordinary user, or set DATABASE_URL."
+        )
+    return entry.pw_uid, entry.pw_gid
+
+
+def _lookup(name: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def _create() -> pwd.struct_passwd | None:
+    useradd = shutil.which("useradd", path=os.defpath + ":/usr/sbin:/sbin")
+    if useradd is None:
+        return None
+    command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", USER]
+    subprocess.run(command, check=False, capture_output=True)
+    return _lookup(USER)
+
+
+def open_path(path: Path, user: tuple[int, int]) -> list[Path]:
+    """Let the user walk down to path: add the right to pass (never to list) where it lacks. Returns what changed."""
+    closed = [parent for parent in path.resolve().parents if not _may_pass(parent.stat(), user)]
+    for parent in closed:
+        parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXOTH)
+    return closed
+
+
+def open_programs(root: Path, user: tuple[int, int]) -> None:
+    """Let the user read and run an installed tree that was unpacked under a strict umask."""
+    open_path(root, user)
+    if _may_pass((root / "bin").stat(), user) and (root / "bin" / "postgres").stat().st_mode & stat.S_IXOTH:
+        return
+    for path in (root, *root.rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+
+
+def _may_pass(state: os.stat_result, user: tuple[int, int]) -> bool:
+    if state.st_uid == user[0]:
+        return bool(state.st_mode & stat.S_IXUSR)
+    if state.st_gid == user[1]:
+        return bool(state.st_mode & stat.S_IXGRP)
+    return bool(state.st_mode & stat.S_IXOTH)

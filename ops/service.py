@@ -1,0 +1,82 @@
+"""A supervised child: how it starts, when it counts as ready, how it is stopped, what its log says when it dies."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops import processes
+from ops.errors import OperatorError
+
+# What a dying server's log says, and what that means to an operator.
+CAUSES = (
+    ("No space left on device", "the disk is full: free some space, or set SENSORIUM_HOME to another disk"),
+    ("Disk quota exceeded", "the disk quota is used up: free some space, or set SENSORIUM_HOME to another disk"),
+    ("Read-only file system", "its disk is read-only: set SENSORIUM_HOME to one that can be written"),
+    ("Address already in use", "its port was taken by another program while it started: start again"),
+    ("Cannot allocate memory", "the machine has not enough free memory"),
+    ("OutOfMemoryError", "Java ran out of memory"),
+    ("could not map anonymous shared memory", "the machine has not enough free memory"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One child of the supervisor. `launch` prepares what it needs and may raise OperatorError."""
+
+    name: str
+    launch: Callable[[], processes.Launch]
+    ready: Callable[[], bool]
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_patience_s: float = 15.0
+    start_patience_s: float = 60.0
+
+
+def bring_up(service: Service, interrupted: threading.Event | None = None) -> subprocess.Popen[bytes]:
+    """Start a service and wait until it is ready. OperatorError says why it did not come up."""
+    launch = service.launch()
+    begin = launch.log.stat().st_size if launch.log.exists() else 0
+    process = processes.start(launch)
+    try:
+        await_ready(service, process, interrupted or threading.Event(), (launch.log, begin))
+    except BaseException:
+        processes.stop(process, service.stop_signal, service.stop_patience_s)
+        raise
+    return process
+
+
+def await_ready(
+    service: Service, process: subprocess.Popen[bytes], interrupted: threading.Event, log: tuple[Path, int]
+) -> None:
+    """Poll until ready. OperatorError when it died, took too long or was interrupted."""
+    until = time.monotonic() + service.start_patience_s
+    while not service.ready():
+        if interrupted.wait(0.05):
+            raise OperatorError(f"{service.name} was interrupted while starting.")
+        if process.poll() is not None:
+            raise OperatorError(f"{service.name} did not start: {cause_of_death(*log)}.")
+        if time.monotonic() > until:
+            raise OperatorError(
+                f"{service.name} was not ready after {service.start_patience_s:.0f} s: look into {log[0]}."
+            )
+
+
+def cause_of_death(log: Path, begin: int = 0) -> str:
+    """Why a child ended, in words, from what it wrote since `begin`; else where to look."""
+    with log.open("rb") as file:
+        file.seek(max(begin, log.stat().st_size - 200_000))
+        text = file.read().decode(errors="replace")
+    known = next((words for sign, words in CAUSES if sign in text), None)
+    if known:
+        return known
+    lines = [line for line in text.splitlines() if line.strip()]
+    sentence = next((line for line in reversed(lines) if line.startswith("sensorium: ")), "")
+    if sentence:
+        return sentence.removeprefix("sensorium: ").rstrip(".")
+    telling = next((line for line in lines if "FATAL" in line or "ERROR" in line), lines[-1] if lines else "no output")
+    return f"{telling.strip()[:300]} (see {log})"
