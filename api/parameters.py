@@ -39,7 +39,7 @@ def epoch_ms(text: str) -> int:
 _MILLISECOND = datetime.resolution * 1000
 
 Text = Annotated[str, AfterValidator(_storable)]
-Milliseconds = Annotated[int, AfterValidator(_clamped)]
+Int64 = Annotated[int, AfterValidator(_clamped)]
 IsoTime = Annotated[str, AfterValidator(epoch_ms)]
 Format = Literal["json", "csv", "parquet"]
 
@@ -47,8 +47,8 @@ Format = Literal["json", "csv", "parquet"]
 class Period(BaseModel):
     """Half-open range of time: from <= t < to."""
 
-    from_ms: Milliseconds | None = Field(None, description="From this time on (UTC epoch milliseconds, included).")
-    to_ms: Milliseconds | None = Field(None, description="Before this time (UTC epoch milliseconds, excluded).")
+    from_ms: Int64 | None = Field(None, description="From this time on (UTC epoch milliseconds, included).")
+    to_ms: Int64 | None = Field(None, description="Before this time (UTC epoch milliseconds, excluded).")
     from_time: IsoTime | None = Field(None, alias="from", description="The same as ISO 8601; no offset means UTC.")
     to_time: IsoTime | None = Field(None, alias="to", description="The same as ISO 8601; no offset means UTC.")
 

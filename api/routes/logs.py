@@ -13,7 +13,7 @@ from pydantic import Field
 from api import cursors
 from api.answers import json_answer, refused
 from api.exports import Key, exported, walk
-from api.parameters import Asked, Text, wanted_format
+from api.parameters import Asked, Int64, Text, wanted_format
 from api.routes.persons import required
 from projections.queries import curves, mix, persons, points
 from projections.queries.database import Connection, Database
@@ -46,8 +46,8 @@ class LogsQuery(Asked):
 
     device_id: Text | None = Field(None, description="Required unless person_id is given.")
     session_id: Text | None = Field(None, description="Required unless person_id is given.")
-    session_person_id: int | None = Field(None, description="One person of the session; without it all, mixed.")
-    person_id: int | None = Field(None, description="One person by its number over all devices.")
+    session_person_id: Int64 | None = Field(None, description="One person of the session; without it all, mixed.")
+    person_id: Int64 | None = Field(None, description="One person by its number over all devices.")
     limit: int | None = Field(1000, ge=1, le=10_000, description="Rows a page, the oldest first.")
     max_points: int | None = Field(
         None, ge=10, le=20_000, description="A curve of at most so many points a signal, the extremes kept; no pages."

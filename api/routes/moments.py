@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from api import cursors
 from api.answers import json_answer
-from api.parameters import Period, Text
+from api.parameters import Int64, Period, Text
 from projections.queries import heatmaps, moments
 from projections.queries.database import Database
 
@@ -22,7 +22,7 @@ class MomentsQuery(Period):
 
     device_id: Text
     session_id: Text
-    session_person_id: int | None = None
+    session_person_id: Int64 | None = None
     limit: int = Field(1000, ge=1, le=10_000, description="Rows a page, the earliest first.")
     after: str | None = Field(None, description="Cursor of the next page, from the Link header.")
     as_of: Text | None = Field(None, description="Name of a view of the past; see /v1/as-of.")
