@@ -1,0 +1,1 @@
+"""Programs that run on devices: observe, spool, send. They speak HTTP only and may import nothing but `schemas`."""

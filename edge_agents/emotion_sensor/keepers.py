@@ -1,0 +1,98 @@
+"""The two ways to keep what is seen: points of visits (mode points) and seconds of moods (mode totals)."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from edge_agents.emotion_sensor.affect import strongest
+from edge_agents.emotion_sensor.clock import PointTimes
+from edge_agents.emotion_sensor.outbox import Outbox
+from edge_agents.emotion_sensor.recorder import HELD_IN_MEMORY, Recorder
+from edge_agents.emotion_sensor.sensor import Seen, points_of
+from edge_agents.emotion_sensor.totals import Totals, Watch
+from edge_agents.emotion_sensor.tracking import Tracker, TrackingRules
+
+log = logging.getLogger(__name__)
+Looks = dict[int, tuple[str, float]]
+
+
+class PointKeeper:
+    """A session's points go to the recorder under the session's id."""
+
+    def __init__(self, device_id: str, outbox: Outbox, recorder: Recorder, rules: TrackingRules) -> None:
+        self._device_id = device_id
+        self._outbox = outbox
+        self._recorder = recorder
+        self._rules = rules
+        self._session_id = ""
+        self._tracker: Tracker | None = None
+        self._times = PointTimes()
+
+    def new_session(self, wall_ms: int) -> Tracker:
+        """Take a session id that this device never had. With a full disk the old session goes on."""
+        started = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone()
+        try:
+            self._session_id = self._outbox.open_session(self._device_id, started)
+        except sqlite3.OperationalError as error:
+            if self._tracker is None:
+                raise
+            log.warning("No new session can be begun (%s): the old one goes on.", error)
+            return self._tracker
+        log.info("Session %s of %s begins.", self._session_id, self._device_id)
+        self._times = PointTimes()
+        self._tracker = Tracker(self._rules)
+        return self._tracker
+
+    def keep(self, seen: Seen, wall_ms: int, now_s: float) -> None:
+        """Record the frame's points."""
+        self._recorder.record(self._session_id, points_of(seen, wall_ms, self._times), now_s)
+
+    def end(self, persons: Sequence[int], now_s: float) -> None:
+        """Post these people's points."""
+        self._recorder.end(self._session_id, persons, now_s)
+
+
+class TotalsKeeper:
+    """Adds up seconds by the strongest expression. People are numbered on over all sessions."""
+
+    def __init__(self, totals: Totals, rules: TrackingRules) -> None:
+        self._totals = totals
+        self._rules = rules
+        self._watch = Watch()
+        self._held: deque[tuple[Looks, int]] = deque(maxlen=HELD_IN_MEMORY)
+        self._complained_s = float("-inf")
+
+    def new_session(self, wall_ms: int) -> Tracker:
+        """Numbers go on after the highest one that was ever kept."""
+        log.info("Totals begin at %s.", datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="seconds"))
+        self._watch = Watch()
+        return Tracker(self._rules, first_person=self._totals.next_person())
+
+    def keep(self, seen: Seen, wall_ms: int, now_s: float) -> None:
+        """Add the time since each person's last look to what the face shows now."""
+        looks: Looks = {
+            one.session_person_id: (strongest(shares), self._watch.look(one.session_person_id, now_s))
+            for one, shares in seen
+        }
+        if looks:
+            self._held.append((looks, wall_ms))
+        try:
+            while self._held:
+                self._totals.add(*self._held[0])
+                self._held.popleft()
+        except sqlite3.OperationalError as error:
+            self._complain(error, now_s)
+
+    def end(self, persons: Sequence[int], now_s: float) -> None:
+        """Nothing is posted at a person's end: the next report has the sums."""
+        self._watch.forget(persons)
+
+    def _complain(self, error: sqlite3.OperationalError, now_s: float) -> None:
+        if now_s - self._complained_s >= 60:
+            self._complained_s = now_s
+            text = "The totals cannot be written (%s): %d looks are held in memory (at most %d). Free disk space."
+            log.error(text, error, len(self._held), HELD_IN_MEMORY)
