@@ -139,7 +139,7 @@ def _harmless(table: pa.Table) -> pa.Table:
 
 async def exported(kind: str, name: str, schema: pa.Schema, pages: AsyncIterator[Rows]) -> StreamingResponse:
     """A streamed file. The first page is read before the answer starts, so that a failure still has its status."""
-    first = await anext(pages, ())
+    first: Rows = await anext(pages, None) or ()
     encoder: Encoder = CsvEncoder(schema) if kind == "csv" else ParquetEncoder(schema)
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"', "Vary": "Accept"}
     return StreamingResponse(_encoded(encoder, first, pages), headers=headers, media_type=MEDIA[kind])
