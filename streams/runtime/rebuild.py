@@ -1,0 +1,36 @@
+"""A partition's state as it was before an offset: the latest usable snapshot, then the log since. Emits nothing."""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+from streams.runtime.decide import decide
+from streams.runtime.past import Past
+from streams.topology import Processor
+
+log = logging.getLogger(__name__)
+S = TypeVar("S")
+
+
+def rebuild(processor: Processor[S], past: Past, partition: int, offset: int) -> S:
+    """Fold the partition up to `offset` (exclusive). Blocks.
+
+    Raises:
+        TransientFailure, PositionLost: the log cannot be read now, or no longer from the beginning.
+    """
+    start, state = _latest(processor, past, partition, offset)
+    folded = 0
+    for record in past.records(partition, start, offset):
+        state = decide(processor, state, record).state
+        folded += 1
+    log.info("%s: %s/%d before %d: %d events folded", processor.name, processor.topic_in, partition, offset, folded)
+    return state
+
+
+def _latest(processor: Processor[S], past: Past, partition: int, offset: int) -> tuple[int, S]:
+    for next_offset, data in past.snapshots(partition, offset):
+        state = processor.state.load(data)
+        if state is not None:
+            return next_offset, state
+    return min(past.first_offset(partition), offset), processor.state.empty()

@@ -1,0 +1,178 @@
+"""The process `processors`: every processor of the table behind its wrapper, until SIGTERM or until one fails.
+
+Exit codes: 0 stopped on request, 1 failed with a sentence in the log, 70 stalled (the watchdog). The supervisor starts
+it again; positions, states and ids make that harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+from producers.publisher import Publisher
+from streams.log_reader import LogReader
+from streams.runtime.committer import Committer, Group
+from streams.runtime.faust_member import FaustMember, MemberSettings
+from streams.runtime.lanes import Lanes, Publishes
+from streams.runtime.past import GroupPositions, KafkaPast
+from streams.runtime.patience import Patience
+from streams.runtime.watchdog import Lag, Watchdog, WatchdogThread
+from streams.topology import PROCESSORS, Processor
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+STALLED: Final = 70
+FAILED: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Times of a worker, in seconds."""
+
+    member: MemberSettings = field(default_factory=MemberSettings)
+    commit_every_s: float = 0.5
+    snapshot_s: float = 30.0
+    stall_s: float = 60.0
+    watch_every_s: float = 5.0
+    exit_within_s: float = 20.0
+
+
+class Publishing(Publishes, Protocol):
+    """A publisher that can be closed."""
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
+def run(
+    bootstrap: str,
+    *,
+    instance: str = "processors",
+    processors: Sequence[Processor[Any]] = PROCESSORS,
+    settings: WorkerSettings = WorkerSettings(),
+    publisher: Callable[[], Publishing] | None = None,
+) -> int:
+    """Run the process in the main thread until SIGTERM or SIGINT; the exit code. `publisher` is for tests."""
+    for library in ("faust", "mode", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # each start and stop is a page otherwise
+    code = asyncio.run(_run_until_signal(bootstrap, instance, processors, settings, publisher))
+    # A thread that hangs in a library (or in a step) must not keep a stopped process.
+    guard = threading.Timer(settings.exit_within_s, os._exit, (code,))
+    guard.daemon = True
+    guard.start()
+    return code
+
+
+async def _run_until_signal(
+    bootstrap: str,
+    instance: str,
+    processors: Sequence[Processor[Any]],
+    settings: WorkerSettings,
+    publisher: Callable[[], Publishing] | None,
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.set)
+    made = publisher() if publisher else Publisher(bootstrap, client_id=f"{instance}-processors")
+    try:
+        runs = [_Run(bootstrap, one, made, instance, settings) for one in processors]
+        return max(await asyncio.gather(*(one.until(stop) for one in runs)))
+    finally:
+        made.close()
+
+
+class _Run:
+    """One processor in its wrapper."""
+
+    def __init__(
+        self, bootstrap: str, processor: Processor[Any], publisher: Publishes, instance: str, settings: WorkerSettings
+    ) -> None:
+        self._bootstrap, self._processor, self._settings, self._instance = bootstrap, processor, settings, instance
+        self._publisher = publisher
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=processor.name)
+        self._past = KafkaPast(bootstrap, processor.name, processor.topic_in)
+        self._patience = Patience()
+        self._lanes = Lanes(processor, self._past, publisher, self._blocking, self._patience)
+
+    def _blocking(self, call: Callable[[], T], /) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    async def until(self, stop: asyncio.Event) -> int:
+        """Work until `stop` is set (0) or something gives up (1; then the others are stopped too)."""
+        stopping = asyncio.create_task(stop.wait())
+        working = asyncio.create_task(self._work())
+        try:
+            await asyncio.wait((stopping, working), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                return 0
+            failure = working.exception()
+            log.critical("%s has stopped: %s", self._processor.name, failure, exc_info=failure)
+            return FAILED
+        finally:
+            stop.set()
+            working.cancel()
+            await asyncio.wait((working,), timeout=self._settings.exit_within_s)
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _work(self) -> None:
+        await self._establish()
+        member = FaustMember(
+            self._bootstrap,
+            self._processor,
+            self._lanes.take,
+            instance=self._instance,
+            settings=self._settings.member,
+        )
+        committer = Committer(
+            self._lanes,
+            Group(member.generation, member.commit),
+            self._publisher,
+            self._blocking,
+            snapshot_s=self._settings.snapshot_s,
+        )
+        watchdog = self._watchdog()
+        committing = asyncio.create_task(committer.run(self._settings.commit_every_s))
+        try:
+            await member.start()
+            watchdog.start()
+            log.info("%s reads %s", self._processor.name, self._processor.topic_in)
+            await member.ended()
+        finally:
+            watchdog.stop()
+            committing.cancel()
+            await committer.commit()
+            await member.stop()
+
+    async def _establish(self) -> None:
+        async def attempt() -> None:
+            await self._blocking(self._past.establish)
+
+        await self._patience.until_done(attempt, f"Positions of {self._processor.name}")
+
+    def _watchdog(self) -> WatchdogThread:
+        topic = self._processor.topic_in
+        reader = LogReader(self._bootstrap, f"{self._processor.name}-watchdog", timeout_s=5)
+        group = GroupPositions(self._bootstrap, self._processor.name, timeout_s=5)
+
+        def lag() -> Lag:
+            ends = reader.end_offsets(topic)
+            return Lag(ends, group.committed(topic, list(ends)))
+
+        return WatchdogThread(
+            Watchdog(self._lanes, self._settings.stall_s), lag, _exit_stalled, self._settings.watch_every_s
+        )
+
+
+def _exit_stalled(sentence: str) -> None:
+    log.critical("%s; exiting to be started again", sentence)
+    logging.shutdown()
+    os._exit(STALLED)
