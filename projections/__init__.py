@@ -1,4 +1,4 @@
-"""Event -> row: read models in versioned PostgreSQL schemas, their store, runner and queries. Knows Kafka as a reader."""
+"""Event -> row: read models in versioned PostgreSQL schemas, their store, runner and queries."""
 
 from __future__ import annotations
 

@@ -66,8 +66,11 @@ class Projector(Protocol):
         """Write what `prepare` gave, inside the transaction that also moves the checkpoint."""
         ...
 
-    def forget(self) -> None:
-        """Drop whatever is remembered about the database: the last transaction did not commit."""
+    def forget(self, *, distrust: bool = False) -> None:
+        """Drop whatever is remembered about the database: the last transaction did not commit.
+
+        With `distrust`, the next batch also asks the database about rows that are surely new by its own account.
+        """
         ...
 
 

@@ -96,7 +96,7 @@ class EmotionMoments:
             transaction.run(_UPSERT, *(list(column) for column in zip(*moments, strict=True)))
         return Effects(sessions={(moment[1], moment[2]) for moment in moments}, rows=len(moments))
 
-    def forget(self) -> None:
+    def forget(self, *, distrust: bool = False) -> None:
         """Nothing is remembered."""
 
 

@@ -149,7 +149,7 @@ class PersonEmotions:
             rows=len(changed),
         )
 
-    def forget(self) -> None:
+    def forget(self, *, distrust: bool = False) -> None:
         """Nothing is remembered."""
 
 

@@ -1,0 +1,18 @@
+"""One table of everything that projects the log: a new read model is a file in projectors/ and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from projections.projectors import emotion_logs, emotion_moments, person_emotions
+from projections.read_model import ReadModel
+
+READ_MODELS: Final[Mapping[str, ReadModel]] = {
+    module.READ_MODEL.name: module.READ_MODEL
+    for module in (
+        emotion_logs,
+        person_emotions,
+        emotion_moments,
+    )
+}

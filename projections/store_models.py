@@ -1,0 +1,170 @@
+"""Versions of read models: made, listed, switched and dropped in the control tables; live ones are views in public."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final, Self, cast
+
+import psycopg
+
+from projections.read_model import ReadModel
+from projections.store import Checkpoint, Position, StoreDown, translated
+
+FIRST_START_LOCK: Final = 5_361_002  # advisory lock: of two processes that start together one makes version 1
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A row of `sensorium.models`."""
+
+    schema: str
+    model: str
+    version: int | None
+    state: str
+    phase: str
+    as_of_name: str | None
+    until_ms: int | None
+    problem: str | None
+
+
+class Models:
+    """The control tables, on one connection. Every method is its own transaction unless `transaction` is open."""
+
+    def __init__(self, database_url: str) -> None:
+        """Connect. Raises StoreDown when PostgreSQL does not answer."""
+        with translated():
+            self.connection: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(
+                database_url, autocommit=True, connect_timeout=5, application_name="sensorium models"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def transaction(self) -> AbstractContextManager[psycopg.Transaction]:
+        """Everything inside commits together."""
+        return self.connection.transaction()
+
+    def run(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Execute; rows, if it has any."""
+        with translated():
+            cursor = self.connection.execute(cast("Any", statement), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def listing(self, model: str | None = None) -> list[Version]:
+        """All versions and views of the past, of one model or of all, oldest first."""
+        rows = self.run(
+            "SELECT schema_name, model, version, state, phase, as_of_name, until_ms, problem FROM sensorium.models"
+            " WHERE model = COALESCE(%s, model) ORDER BY model, created_at, version",
+            model,
+        )
+        return [Version(*row) for row in rows]
+
+    def live(self, model: str) -> Version | None:
+        """The version that the views show."""
+        return next((version for version in self.listing(model) if version.state == "live"), None)
+
+    def ensure_live(self, model: ReadModel, starts: Mapping[Position, Checkpoint]) -> Version:
+        """Make version 1 and its views when the model has no live version yet."""
+        with translated(), self.transaction():
+            self.run("SELECT pg_advisory_xact_lock(%s)", FIRST_START_LOCK)
+            version = self.live(model.name)
+            if version is None:
+                version = self.create(model, starts, state="live")
+                self.show(model, version.schema)
+        return version
+
+    def create(
+        self,
+        model: ReadModel,
+        starts: Mapping[Position, Checkpoint],
+        *,
+        state: str,
+        as_of: tuple[str, int] | None = None,
+        loading: bool = False,
+    ) -> Version:
+        """Make the schema, tables and checkpoints of the next version, or of a view of the past (name, until_ms)."""
+        number = None if as_of else self._next_number(model.name)
+        schema = f"{model.name}_at_{as_of[0]}" if as_of else f"{model.name}_v{number}"
+        phase = "loading" if loading else "following"
+        name, until_ms = as_of or (None, None)
+        with translated(), self.transaction():
+            self.run(f"CREATE SCHEMA {schema}")
+            self.run(model.ddl(schema))
+            if loading and model.bulk:
+                self.run(model.bulk.drop_keys(schema))
+            self.run(
+                "INSERT INTO sensorium.models (schema_name, model, version, state, phase, as_of_name, until_ms)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                schema, model.name, number, state, phase, name, until_ms,
+            )  # fmt: skip
+            for (topic, partition), checkpoint in starts.items():
+                self.run(
+                    "INSERT INTO sensorium.checkpoints (schema_name, topic, partition, next_offset, topic_id)"
+                    " VALUES (%s, %s, %s, %s, %s)",
+                    schema, topic, partition, checkpoint.next_offset, checkpoint.topic_id,
+                )  # fmt: skip
+            self.announce()
+        return Version(schema, model.name, number, state, phase, name, until_ms, None)
+
+    def show(self, model: ReadModel, schema: str) -> None:
+        """Point the live views at a version; at most 2 s are spent waiting for readers (StoreDown, try again)."""
+        with translated(), self.transaction():
+            self.run("SET LOCAL lock_timeout TO '2s'")
+            for name, columns in model.views.items():
+                view = f"VIEW public.{name} AS SELECT {', '.join(columns)} FROM {schema}.{name}"
+                try:
+                    with self.transaction():
+                        self.run(f"CREATE OR REPLACE {view}")
+                except StoreDown:
+                    raise
+                except psycopg.errors.InvalidTableDefinition:  # other columns than before
+                    self.run(f"DROP VIEW public.{name}")
+                    self.run(f"CREATE {view}")
+
+    def set_state(self, schema: str, state: str, *, phase: str | None = None) -> None:
+        """Write a version's state and tell the projector."""
+        self.run(
+            "UPDATE sensorium.models SET state = %s, phase = COALESCE(%s, phase), problem = NULL, changed_at = now()"
+            " WHERE schema_name = %s",
+            state, phase, schema,
+        )  # fmt: skip
+        self.announce()
+
+    def set_problem(self, schema: str, sentence: str) -> None:
+        """Keep why a version's runner stopped."""
+        self.run("UPDATE sensorium.models SET problem = %s WHERE schema_name = %s", sentence, schema)
+
+    def drop(self, schema: str, *, keep_row: bool) -> None:
+        """Drop a version's tables; `keep_row` leaves it listed as retired."""
+        with translated(), self.transaction():
+            self.run("SET LOCAL lock_timeout TO '5s'")
+            self.run(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+            if keep_row:
+                self.run("DELETE FROM sensorium.checkpoints WHERE schema_name = %s", schema)
+                self.set_state(schema, "retired", phase="done")
+            else:
+                self.run("DELETE FROM sensorium.models WHERE schema_name = %s", schema)
+                self.announce()
+
+    def announce(self) -> None:
+        """Wake the projector: versions have changed."""
+        self.run("SELECT pg_notify('sensorium_models', '')")
+
+    def listen(self) -> None:
+        """Hear what `announce` says."""
+        self.run("LISTEN sensorium_models")
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Return when versions have changed, or after the time."""
+        with translated():
+            for _ in self.connection.notifies(timeout=timeout_s, stop_after=1):
+                pass
+
+    def _next_number(self, model: str) -> int:
+        rows = self.run("SELECT COALESCE(max(version), 0) + 1 FROM sensorium.models WHERE model = %s", model)
+        return int(rows[0][0])
