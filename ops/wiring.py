@@ -1,0 +1,190 @@
+"""The composition root: what `sensorium serve NAME` runs, put together from settings. Rooms get plain arguments."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from ops import http_server, schema_registry
+from ops.errors import OperatorError
+from ops.settings import Settings, load, write_secret
+from ops.state import connected
+from schemas.envelope import KeyRing
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+    from api.app import Api
+    from producers.answers import AsgiApp
+    from producers.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+
+def serve(name: str, settings: Settings, host: str | None = None, port: int | None = None, reload: bool = False) -> int:
+    """Run one service in this process until it is told to stop; the exit code.
+
+    Raises:
+        OperatorError: no such service, or something it needs is missing.
+    """
+    if name not in SERVICES:
+        raise OperatorError(f"There is no service {name}. The services are {', '.join(SERVICES)}.")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    settings = connected(replace(settings, host=host or settings.host, port=port or settings.port))
+    if settings.schema_registry_url:
+        schema_registry.agree(settings.schema_registry_url)
+    return SERVICES[name](settings, reload)
+
+
+def keyring(settings: Settings) -> KeyRing:
+    """The keys that seal personal data, made on first use."""
+    path = settings.personal_keys
+    try:
+        text = path.read_text("utf-8") if path.is_file() else write_secret(path, lambda: KeyRing.fresh_text().strip())
+        return KeyRing.parse(text)
+    except (OSError, ValueError) as error:
+        raise OperatorError(
+            f"The keys of personal data in {path} cannot be read ({error}). Restore that file from a backup: without "
+            "it, what was sealed with it stays unreadable."
+        ) from error
+
+
+def gateway(settings: Settings) -> Gateway:
+    """The gateway; nothing is opened yet."""
+    from producers.gateway import Gateway, GatewayOptions
+
+    options = GatewayOptions(
+        bootstrap=settings.kafka_bootstrap or "",
+        keyring=keyring(settings),
+        admin_token=settings.admin_token,
+        trusted_networks=tuple(str(network) for network in settings.trusted_networks),
+        cors_origins=settings.cors_origins,
+        site_zone=settings.site_timezone,
+    )
+    return Gateway(options)
+
+
+def query_api(settings: Settings, door: Gateway | None) -> Api:
+    """The query API; beside a gateway it takes frame rates and admission from it."""
+    from api.app import no_frames, wire
+    from producers.admission import Admission
+
+    networks = tuple(str(network) for network in settings.trusted_networks)
+    admission = door.admission if door else Admission(settings.admin_token, networks)
+    return wire(
+        settings.database_url or "",
+        frame_fps=door.frames.fps if door else no_frames,
+        device_names=settings.device_name,
+        admission=_guard(admission),
+    )
+
+
+def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool = True) -> AsgiApp:
+    """Everything at one origin: gateway, query API, page, registry, one OpenAPI."""
+    from fastapi_offline import FastAPIOffline
+
+    from api.app import install
+    from api.routes.page import page
+    from producers.asgi import compose
+
+    door = gateway(settings) if with_gateway else None
+    answers = query_api(settings, door) if with_api else None
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        if door:
+            await door.start()
+        try:
+            if answers:
+                async with answers.running():
+                    yield
+            else:
+                yield
+        finally:
+            if door:
+                await door.stop()
+
+    app = FastAPIOffline(title="Sensorium", version="1", lifespan=lifespan, redirect_slashes=True)
+    if answers:
+        install(app, answers)
+    return compose(door, app, page if answers else None) if door else app
+
+
+def from_environment() -> AsgiApp:
+    """Everything at one origin, for `--reload`, where every start is a new process."""
+    return front_app(connected(load()))
+
+
+def _guard(admission: Any) -> Callable[[Request], Any]:
+    from fastapi import HTTPException, Request
+
+    from producers.answers import Refused
+
+    async def admitted(request: Request) -> None:
+        try:
+            admission.admit(request.scope, dict(request.scope["headers"]))
+        except Refused as refused:
+            raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"}) from refused
+
+    admitted.__annotations__["request"] = Request
+    return admitted
+
+
+def _serve_http(settings: Settings, reload: bool, **parts: bool) -> int:
+    if reload:
+        uvicorn.run(
+            "ops.wiring:from_environment", factory=True, reload=True, host=settings.host, port=settings.port, ws="none"
+        )
+        return 0
+    listener = http_server.listen(settings.host, settings.port)
+    server = http_server.server(front_app(settings, **parts))
+    log.info("Listening on %s", settings.base_url)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _front(settings: Settings, reload: bool) -> int:
+    return _serve_http(settings, reload)
+
+
+def _gateway(settings: Settings, reload: bool) -> int:
+    return _serve_http(settings, reload, with_api=False)
+
+
+def _api(settings: Settings, reload: bool) -> int:
+    return _serve_http(settings, reload, with_gateway=False)
+
+
+def _projector(settings: Settings, _reload: bool) -> int:
+    from projections import runner
+
+    stop = threading.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda *_: stop.set())
+    return int(
+        runner.run(
+            settings.kafka_bootstrap or "", settings.database_url or "", keyring(settings), "projector", stop_event=stop
+        )
+        or 0
+    )
+
+
+def _processors(settings: Settings, _reload: bool) -> int:
+    from streams.runtime import worker
+
+    return worker.run(settings.kafka_bootstrap or "")
+
+
+SERVICES: Final[Mapping[str, Callable[[Settings, bool], int]]] = MappingProxyType(
+    {"front": _front, "gateway": _gateway, "api": _api, "projector": _projector, "processors": _processors}
+)
+"""Every service by the name that `sensorium serve` knows."""
