@@ -88,9 +88,9 @@ class Persons:
 
     def _next(self, transaction: Transaction) -> int:
         if self._highest is None:
-            live = f", (SELECT max(person_id) FROM {self._live_schema}.persons)" if self._live_schema else ""
-            newest = f"SELECT COALESCE(GREATEST((SELECT max(person_id) FROM persons){live}), 0)"
-            self._highest = int(transaction.rows(newest)[0][0])
+            own = int(transaction.rows(_HIGHEST.format(schema=""))[0][0])
+            live = f"{self._live_schema}." if self._live_schema else ""
+            self._highest = max(own, int(transaction.rows(_HIGHEST.format(schema=live))[0][0]))
         return self._highest + 1
 
 
@@ -99,6 +99,7 @@ SELECT device_id, session_id, session_person_id, person_id, max_ms FROM {schema}
 JOIN unnest(%s::text[], %s::text[], %s::bigint[]) AS wanted(device_id, session_id, session_person_id)
 USING (device_id, session_id, session_person_id)
 """
+_HIGHEST: Final = "SELECT COALESCE(max(person_id), 0) FROM {schema}persons"
 
 
 def _columns(keys: Sequence[PersonKey]) -> tuple[list[str], list[str], list[int]]:

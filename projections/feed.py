@@ -15,8 +15,13 @@ from schemas.record import Record
 from streams.log_reader import TopicPartition
 
 Positions = Mapping[TopicPartition, int]
-Letter = tuple[Record, Exception]
 
+
+class EndOfFeed(Exception):
+    """Everything up to the stops has been handed out."""
+
+
+Letter = tuple[Record, Exception]
 UNFIT: Final = (InvalidEvent, ValueError, TypeError, KeyError, OverflowError)
 """What `prepare` may raise about an event that can never become rows."""
 
@@ -73,7 +78,13 @@ class Feed:
     """Batches from `starts` on, up to `stops` (exclusive) where given; a context manager that ends its thread."""
 
     def __init__(
-        self, reader: Reader, consumer: str, projector: Projector, limits: Limits, starts: Positions, stops: Positions | None
+        self,
+        reader: Reader,
+        consumer: str,
+        projector: Projector,
+        limits: Limits,
+        starts: Positions,
+        stops: Positions | None,
     ) -> None:
         self._reader, self._consumer, self._projector, self._limits = reader, consumer, projector, limits
         self._starts, self._stops = dict(starts), stops
@@ -90,13 +101,13 @@ class Feed:
         self._thread.join()
 
     def get(self, timeout_s: float) -> Batch | None:
-        """The next batch; None when none came in time. Raises StopIteration at the stops, and what the reader raises."""
+        """The next batch; None when none came in time. Raises EndOfFeed at the stops, and what the reader raises."""
         try:
             item = self._queue.get(timeout=timeout_s)
         except Empty:
             return None
         if item is None:
-            raise StopIteration
+            raise EndOfFeed
         if isinstance(item, Exception):
             raise item
         return item
@@ -143,6 +154,7 @@ class Feed:
     def _put(self, item: Batch | Exception | None) -> None:
         while not self._closing.is_set():
             try:
-                return self._queue.put(item, timeout=0.1)
+                self._queue.put(item, timeout=0.1)
             except Full:
                 continue
+            return

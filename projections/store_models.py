@@ -10,7 +10,7 @@ from typing import Any, Final, Self, cast
 import psycopg
 
 from projections.read_model import ReadModel
-from projections.store import Checkpoint, Position, StoreDown, translated
+from projections.store import Checkpoint, Position, translated
 
 FIRST_START_LOCK: Final = 5_361_002  # advisory lock: of two processes that start together one makes version 1
 
@@ -116,12 +116,10 @@ class Models:
         with translated(), self.transaction():
             self.run("SET LOCAL lock_timeout TO '2s'")
             for name, columns in model.views.items():
-                view = f"VIEW public.{name} AS SELECT {', '.join(columns)} FROM {schema}.{name}"
+                view = f"VIEW public.{name} AS SELECT {', '.join(columns)} FROM {schema}.{name}"  # noqa: S608 - own names
                 try:
                     with self.transaction():
                         self.run(f"CREATE OR REPLACE {view}")
-                except StoreDown:
-                    raise
                 except psycopg.errors.InvalidTableDefinition:  # other columns than before
                     self.run(f"DROP VIEW public.{name}")
                     self.run(f"CREATE {view}")

@@ -31,7 +31,7 @@ _TABLES: Final = ("points", "buckets", "heatmaps", "sessions", "persons")
 class Prepared:
     """A batch: truncations first (offset of the newest one per partition), then the points that come after them."""
 
-    truncated: dict[int, int]
+    truncated: dict[tuple[str, int], int]
     settled: list[Event]
     """Truncations, and posts that one of them undoes at once: nothing is known of what they would have inserted."""
     points: Points
@@ -61,16 +61,10 @@ class EmotionLogs:
 
     def prepare(self, events: Sequence[Event]) -> Prepared:
         """Lay the points out for COPY; what a truncation in the same batch undoes is left out."""
-        truncated: dict[int, int] = {}
-        for event in events:
-            if event.name == "EmotionLogsTruncated":
-                truncated[event.record.partition] = event.record.offset
-        settled = [event for event in events if event.record.offset <= truncated.get(event.record.partition, -1)]
-        posts = [
-            event
-            for event in events
-            if event.name == "EmotionPointsRecorded" and event.record.offset > truncated.get(event.record.partition, -1)
-        ]
+        truncated = {_place(event): event.record.offset for event in events if event.name == "EmotionLogsTruncated"}
+        settled = [event for event in events if event.record.offset <= truncated.get(_place(event), -1)]
+        left = [event for event in events if event.record.offset > truncated.get(_place(event), -1)]
+        posts = [event for event in left if event.name == "EmotionPointsRecorded"]
         points = gather(posts)
         if len(points) and max(-points.t_ms.min(), points.t_ms.max()) > FARTHEST_MS:
             raise InvalidEvent("A point's time is beyond any calendar.")
@@ -80,9 +74,8 @@ class EmotionLogs:
         """Truncate, then insert what is new; replies tell how many of a post's points were."""
         effects = Effects(replies=[Reply(event.record) for event in prepared.settled])
         if prepared.truncated:
-            self._truncate(transaction, sorted(prepared.truncated))
-            for partition, offset in prepared.truncated.items():
-                effects.truncated["emotion.points", partition] = offset
+            self._truncate(transaction, sorted(partition for _, partition in prepared.truncated))
+            effects.truncated |= prepared.truncated
         if prepared.points.events:
             self._insert(transaction, prepared.points, prepared.layout, effects)
         self._suspicious = False
@@ -100,13 +93,9 @@ class EmotionLogs:
         aside = transaction.rows(_RESOLVE, RESOLVED_AT_ONCE)
         kept = sorted(row for row in aside if row[0] is not None)
         if kept:
-            columns = list(zip(*kept, strict=True))
-            rows = Rows(
-                *(np.array(column, np.int64) for column in columns[:2]),
-                *(np.array(column, np.float64) for column in columns[2:4]),
-                np.array(columns[4], np.int64),
-            )
-            self._sums.add(transaction, rows, owners_of(transaction, sorted(set(columns[0]))))
+            person, t_ms, valence, arousal, offset = (np.array(column) for column in zip(*kept, strict=True))
+            rows = Rows(person, t_ms, valence, arousal, offset)
+            self._sums.add(transaction, rows, owners_of(transaction, sorted(set(person.tolist()))))
         return len(aside)
 
     def _insert(self, transaction: Transaction, points: Points, layout: Layout, effects: Effects) -> None:
@@ -150,6 +139,10 @@ class EmotionLogs:
             transaction.run(f"TRUNCATE {', '.join(self._tables)} RESTART IDENTITY")
         self._persons.forget()
         self._sums.forget()
+
+
+def _place(event: Event) -> tuple[str, int]:
+    return event.record.topic, event.record.partition
 
 
 def _judge(points: Points, keys: list[PersonKey], people: dict[PersonKey, Known], *, distrust: bool) -> Verdict:

@@ -43,12 +43,12 @@ CREATE INDEX emotion_moments_of_person
     ON {s}.emotion_moments (device_id, session_id, session_person_id, start_ms);
 """
 _UPSERT: Final = (
-    "INSERT INTO emotion_moments AS m SELECT * FROM unnest("
+    "INSERT INTO emotion_moments AS m SELECT * FROM unnest("  # noqa: S608 - made of constants
     + ", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())
     + ") ON CONFLICT (moment_id) DO UPDATE SET "
     + ", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS if name != "moment_id")
     + " WHERE m.end_ms IS NULL"
-)
+)  # fmt: skip
 
 
 def tables(schema: str) -> str:

@@ -119,8 +119,9 @@ def added(known: Mapping[Person, Times], changed: Mapping[Person, Times]) -> dic
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for person, new in changed.items():
         old = known.get(person)
-        for i in range(4):
-            sums[person[0]][i] += _fixed(new[i]) - (_fixed(old[i]) if old else 0)
+        before = _fixed(old) if old else (0, 0, 0, 0)
+        for i, (after, earlier) in enumerate(zip(_fixed(new), before, strict=True)):
+            sums[person[0]][i] += after - earlier
     return dict(sums)
 
 
@@ -160,8 +161,8 @@ def _seconds(entry: Mapping[str, float]) -> tuple[float, float, float, float]:
     return times
 
 
-def _fixed(seconds: float) -> int:
-    return round(seconds * FIXED_POINT)
+def _fixed(times: Times) -> tuple[int, ...]:
+    return tuple(round(s * FIXED_POINT) for s in (times.happy, times.sad, times.angry, times.neutral))
 
 
 def _read(transaction: Transaction, people: Sequence[Person]) -> dict[Person, Times]:
@@ -189,23 +190,26 @@ def _columns(people: Mapping[Person, Times]) -> list[list[object]]:
 
 def _insert(transaction: Transaction, people: Mapping[Person, Times]) -> None:
     if people:
-        transaction.run(
-            "INSERT INTO person_emotions (device_id, person_id, time_happy, time_sad, time_angry, time_neutral,"
-            " last_seen, reported_us, topic, kafka_partition, kafka_offset) SELECT device_id, person_id, happy, sad,"
-            f' angry, neutral, {_SEEN}, reported_us, topic, partition, "offset" FROM {_UNNEST} ORDER BY nth',
-            *_columns(people),
-        )
+        transaction.run(_INSERT, *_columns(people))
 
 
 def _update(transaction: Transaction, people: Mapping[Person, Times]) -> None:
     if people:
-        transaction.run(
-            "UPDATE person_emotions p SET time_happy = happy, time_sad = sad, time_angry = angry,"
-            f" time_neutral = neutral, last_seen = {_SEEN}, reported_us = n.reported_us, topic = n.topic,"
-            f' kafka_partition = partition, kafka_offset = "offset" FROM {_UNNEST}'
-            " WHERE p.device_id = n.device_id AND p.person_id = n.person_id",
-            *_columns(people),
-        )
+        transaction.run(_UPDATE, *_columns(people))
+
+
+_INSERT: Final = f"""
+INSERT INTO person_emotions (device_id, person_id, time_happy, time_sad, time_angry, time_neutral, last_seen,
+                             reported_us, topic, kafka_partition, kafka_offset)
+SELECT device_id, person_id, happy, sad, angry, neutral, {_SEEN}, reported_us, topic, partition, "offset"
+FROM {_UNNEST} ORDER BY nth
+"""  # noqa: S608 - made of constants
+_UPDATE: Final = f"""
+UPDATE person_emotions p SET
+    time_happy = happy, time_sad = sad, time_angry = angry, time_neutral = neutral, last_seen = {_SEEN},
+    reported_us = n.reported_us, topic = n.topic, kafka_partition = partition, kafka_offset = "offset"
+FROM {_UNNEST} WHERE p.device_id = n.device_id AND p.person_id = n.person_id
+"""  # noqa: S608 - made of constants
 
 
 def _add(transaction: Transaction, sums: Mapping[str, list[int]]) -> None:

@@ -1,0 +1,57 @@
+"""What goes out after a batch: replies for gateways that wait, and a notice for live pages. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from producers.publisher import Message
+from projections.read_model import Effects, Reply
+from projections.store import StoredReply
+from schemas import cloudevents, serde
+from schemas.identity import derived_id
+
+TOPIC: Final = "replies"
+LONGEST_NOTICE: Final = 7000
+"""PostgreSQL refuses notices of 8,000 bytes."""
+
+
+def stored_reply(author: str, reply: Reply) -> StoredReply | None:
+    """The reply as it goes out, or None when nobody asked for one."""
+    record = reply.record
+    correlation_id, reply_to = record.header("correlation-id"), record.header("reply-to")
+    if correlation_id is None or reply_to is None:
+        return None
+    body = {
+        "author": author,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "inserted": reply.inserted,
+        "updated": reply.updated,
+        "person_id": reply.person_id,
+    }
+    traceparent = record.header("traceparent")
+    headers = cloudevents.headers(
+        "Reply",
+        id=derived_id(author, record.topic, record.partition, record.offset, 0),
+        source=f"/projections/{author}",
+        traceparent=traceparent.decode("ascii", "replace") if traceparent else None,
+    )
+    return StoredReply(reply_to, serde.encode("Reply", body), [*headers, ("correlation-id", correlation_id)])
+
+
+def message(reply: StoredReply) -> Message:
+    """For the topic `replies`."""
+    return Message(TOPIC, reply.key, reply.value, list(reply.headers))
+
+
+def notice(model: str, effects: Effects) -> str | None:
+    """JSON for live pages: whose rows changed, or `many` when that is too long; None when nothing did."""
+    if effects.truncated:
+        return json.dumps({"model": model, "many": True})
+    if not effects.sessions and not effects.devices:
+        return None
+    whom = {"sessions": sorted(effects.sessions)} if effects.sessions else {"devices": sorted(effects.devices)}
+    text = json.dumps({"model": model, **whom})
+    return text if len(text.encode()) <= LONGEST_NOTICE else json.dumps({"model": model, "many": True})
