@@ -83,6 +83,8 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals, patience_s: floa
 
 def kill_group(pid: int) -> None:
     """SIGKILL whatever is left in the process group of a child that we started."""
+    if pid <= 1:  # 0 would be our own group
+        return
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

@@ -13,6 +13,9 @@ from pathlib import Path
 from ops import processes
 from ops.errors import OperatorError
 
+# What the command line puts before an operator's sentence.
+OWN = "sensorium: "
+
 # What a dying server's log says, and what that means to an operator.
 CAUSES = (
     ("No space left on device", "the disk is full: free some space, or set SENSORIUM_HOME to another disk"),
@@ -27,14 +30,23 @@ CAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One child of the supervisor. `launch` prepares what it needs and may raise OperatorError."""
+    """One child of the supervisor. `launch` prepares what it needs and may raise OperatorError; `ready` gets the pid.
+
+    A service that may finish is not started again when it ends with exit code 0.
+    """
 
     name: str
     launch: Callable[[], processes.Launch]
-    ready: Callable[[], bool]
+    ready: Callable[[int], bool]
+    still_well: Callable[[int], bool] | None = None
+    may_finish: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_patience_s: float = 15.0
     start_patience_s: float = 60.0
+
+    def healthy(self, pid: int) -> bool:
+        """Whether the running process still does its work; what made it ready is asked again unless said otherwise."""
+        return (self.still_well or self.ready)(pid)
 
 
 def bring_up(service: Service, interrupted: threading.Event | None = None) -> subprocess.Popen[bytes]:
@@ -55,7 +67,7 @@ def await_ready(
 ) -> None:
     """Poll until ready. OperatorError when it died, took too long or was interrupted."""
     until = time.monotonic() + service.start_patience_s
-    while not service.ready():
+    while not service.ready(process.pid):
         if interrupted.wait(0.05):
             raise OperatorError(f"{service.name} was interrupted while starting.")
         if process.poll() is not None:
@@ -68,15 +80,19 @@ def await_ready(
 
 def cause_of_death(log: Path, begin: int = 0) -> str:
     """Why a child ended, in words, from what it wrote since `begin`; else where to look."""
+    size = log.stat().st_size
     with log.open("rb") as file:
-        file.seek(max(begin, log.stat().st_size - 200_000))
+        file.seek(max(begin if begin <= size else 0, size - 200_000))  # smaller than before: it was rotated
         text = file.read().decode(errors="replace")
+    return f"{telling_line(text)} (see {log})"
+
+
+def telling_line(text: str) -> str:
+    """The part of a program's output that says why it failed: a known cause in words, else its first error."""
     known = next((words for sign, words in CAUSES if sign in text), None)
     if known:
         return known
-    lines = [line for line in text.splitlines() if line.strip()]
-    sentence = next((line for line in reversed(lines) if line.startswith("sensorium: ")), "")
-    if sentence:
-        return sentence.removeprefix("sensorium: ").rstrip(".")
-    telling = next((line for line in lines if "FATAL" in line or "ERROR" in line), lines[-1] if lines else "no output")
-    return f"{telling.strip()[:300]} (see {log})"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    own = next((line for line in reversed(lines) if line.startswith(OWN)), "")
+    errors = (line for line in lines if "FATAL" in line or "ERROR" in line or "error:" in line)
+    return (own.removeprefix(OWN).rstrip(".") or next(errors, lines[-1] if lines else "no output"))[:300]

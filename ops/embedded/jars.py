@@ -44,8 +44,13 @@ class Jar:
 
 def locked(lock: Path = LOCK) -> tuple[Jar, ...]:
     """The jars of the lock file; lines that begin with # are remarks."""
-    lines = (line.split() for line in lock.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
-    return tuple(Jar(*coordinate.split(":"), sha256, int(size)) for coordinate, sha256, size in filter(None, lines))
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return tuple(_jar(*line.split()) for line in lines if line and not line.startswith("#"))
+
+
+def _jar(coordinate: str, sha256: str, size: str) -> Jar:
+    group, artifact, version = coordinate.split(":")
+    return Jar(group, artifact, version, sha256, int(size))
 
 
 def folder(cache: Path, lock: Path = LOCK) -> Path:
@@ -108,13 +113,14 @@ def fetch(jar: Jar, draft: Path, directory: Path, arrived: Arrived) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             path = _download(jar, draft / f"{jar.name}.{attempt}", arrived)
-            if not intact(path, jar):
-                raise OSError(f"what arrived as {jar.name} is not the file of the lock")
+        except OSError as error:
+            if attempt == ATTEMPTS or error.errno == errno.ENOSPC:
+                raise
+            continue
+        if intact(path, jar):
             path.replace(directory / jar.name)
             return
-        except (OSError, RuntimeError) as error:
-            if attempt == ATTEMPTS or getattr(error, "errno", None) == errno.ENOSPC:
-                raise error if isinstance(error, OSError) else OSError(str(error)) from error
+    raise OSError(f"what arrived as {jar.name} is not the file of the lock")
 
 
 def _download(jar: Jar, repository: Path, arrived: Arrived) -> Path:
@@ -137,9 +143,9 @@ def _download(jar: Jar, repository: Path, arrived: Arrived) -> Path:
     )
     try:
         return context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError) as error:
         arrived(-counted)
-        raise
+        raise error if isinstance(error, OSError) else OSError(str(error)) from error
 
 
 def _sweep(directory: Path) -> None:

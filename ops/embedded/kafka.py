@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import OperatorError
+from ops.service import telling_line
 from ops.settings import child_environment
 
 HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -114,18 +115,13 @@ class Kafka:
         command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)]
         done = subprocess.run(command, env=child_environment({}), capture_output=True, text=True, check=False)
         if done.returncode:
-            raise OperatorError(f"Kafka's log directory could not be made: {_last_line(done.stdout + done.stderr)}")
+            raise OperatorError(f"Kafka's log directory could not be made: {telling_line(done.stdout + done.stderr)}")
         draft.rename(self.data)
 
 
 def _cluster_id() -> str:
     """Random UUID in Kafka's url-safe base64; the x keeps a leading dash from being read as an option."""
     return "x" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")]
-    return lines[-1] if lines else "no output"
 
 
 def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:

@@ -17,6 +17,7 @@ import psutil
 
 from ops.embedded.privileges import open_path, open_programs
 from ops.errors import OperatorError
+from ops.service import telling_line
 from ops.settings import child_environment
 
 # A socket's whole path must fit into sockaddr_un: 104 bytes on macOS, 108 on Linux.
@@ -109,10 +110,7 @@ class Postgres:
             check=False,
         )
         if done.returncode:
-            message = next(
-                (line for line in done.stderr.splitlines() if "error" in line or "FATAL" in line), done.stderr
-            )
-            raise OperatorError(f"PostgreSQL's data directory could not be made: {message.strip()[:300]}")
+            raise OperatorError(f"PostgreSQL's data directory could not be made: {telling_line(done.stderr)}")
         draft.rename(self.data)
 
 
@@ -152,15 +150,15 @@ def _check_private(directory: Path, user: tuple[int, int] | None) -> None:
         directory.chmod(0o700)
 
 
-def accepts(url: str) -> bool:
-    """Whether a PostgreSQL accepts connections (its maintenance database will do)."""
+def refusal(url: str) -> str | None:
+    """Why no connection can be had, in the server's words; None when one can."""
     import psycopg
 
     try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError as error:
-        return "does not exist" in str(error) and "database" in str(error)
-    return True
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.Error as error:
+        return " ".join(str(error).split())[:300] or type(error).__name__
+    return None
 
 
 def create_database(server_url: str, name: str, deadline_s: float = 10.0) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ops import processes
 from ops.embedded.kafka import Kafka, answers
-from ops.embedded.postgres import DATABASE, Postgres, accepts, create_database, postmaster
+from ops.embedded.postgres import DATABASE, Postgres, create_database, postmaster, refusal
 from ops.embedded.privileges import server_user
 from ops.service import Service
 
@@ -20,7 +20,7 @@ def kafka_service(kafka: Kafka, home: Path) -> Service:
         kafka.prepare()
         return processes.Launch(kafka.command(), home / "logs" / "kafka.log", {processes.HOME_MARK: str(home)})
 
-    return Service("kafka", launch, lambda: answers(kafka.bootstrap), stop_patience_s=20, start_patience_s=120)
+    return Service("kafka", launch, lambda _: answers(kafka.bootstrap), stop_patience_s=20, start_patience_s=120)
 
 
 def postgres(home: Path) -> Postgres:
@@ -43,8 +43,8 @@ def postgres_service(server: Postgres, home: Path) -> Service:
             cwd=server.directory,
         )
 
-    def ready() -> bool:
-        if postmaster(server.data) is None or not accepts(server.url_of("postgres")):
+    def ready(_: int) -> bool:
+        if postmaster(server.data) is None or refusal(server.url_of("postgres")):
             return False
         create_database(server.url_of("postgres"), DATABASE)
         return True

@@ -1,0 +1,189 @@
+"""What the commands of the command line do, for a person at a terminal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from ops import processes, settings, state
+from ops.embedded import postgres
+from ops.errors import OperatorError
+from ops.plan import Sensor
+from ops.service import telling_line
+from ops.settings import Settings
+
+NOT_RUNNING = 3
+STOP_PATIENCE_S = 120.0
+# What `reset` deletes; anything else in the home was put there by somebody else.
+OWN_FILES = ("kafka", "postgres", "logs", "run", "emotion-sensor", "admin-token", "personal-keys")
+
+
+def up(sensor: Sensor, *, detach: bool) -> None:
+    """Run everything until stopped; detached, return when it runs."""
+    from ops.supervisor import Supervisor
+    from ops.terminal import Terminal
+
+    ours = settings.load()
+    settings.share_certificates()
+    if detach:
+        _detach(ours, sensor)
+    else:
+        Supervisor(ours, sensor, Terminal()).run()
+
+
+def _detach(ours: Settings, sensor: Sensor) -> None:
+    log = ours.log_dir / "up.log"
+    with state.lock(ours.home):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+    command = [sys.executable, "-m", "ops.cli", "up", *up_arguments(sensor)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    print(f"Starting; what happens is written to {log}.")
+    while True:
+        now = state.read(ours.home)
+        if now is not None and now.pid == process.pid and now.phase == "running":
+            print(f"Sensorium runs at {now.base_url}/ui (process {now.pid}).")
+            return
+        if process.poll() is not None:
+            raise OperatorError(telling_line(log.read_text(errors="replace")) + ".")
+        time.sleep(0.1)
+
+
+def up_arguments(sensor: Sensor) -> list[str]:
+    """The flags of `up` that make this sensor."""
+    arguments = [] if sensor.enabled else ["--no-demo"]
+    arguments += ["--video", sensor.video] if sensor.video is not None else []
+    return arguments + (["--camera", str(sensor.camera)] if sensor.camera is not None else [])
+
+
+def status(*, as_json: bool) -> int:
+    """Print what runs; the exit code."""
+    ours = settings.load()
+    now = state.read(ours.home)
+    if now is None or not now.is_alive:
+        print(json.dumps({"phase": "stopped"}) if as_json else f"Nothing runs on {ours.home}.")
+        return NOT_RUNNING
+    if as_json:
+        print(json.dumps(asdict(now), indent=1))
+        return 0
+    print(f"{now.phase} (process {now.pid}), page {now.base_url}/ui")
+    print(f"Kafka      {now.kafka_bootstrap or 'starting'}")
+    print(f"PostgreSQL {without_password(now.database_url) if now.database_url else 'starting'}")
+    for name, service in now.services.items():
+        since = datetime.fromtimestamp(service.since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        restarts = f", restarted {service.restarts} x" if service.restarts else ""
+        print(f"  {name:15} {service.state:9} since {since}, process {service.pid or '-'}{restarts}")
+    return 0
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown."""
+    scheme, _, rest = url.partition("://")
+    who, at, where = rest.rpartition("@")
+    return f"{scheme}://{who.partition(':')[0]}{at}{where}"
+
+
+def down() -> None:
+    """Ask the supervisor to stop and wait; then end what was left behind."""
+    ours = settings.load()
+    now = state.read(ours.home)
+    if now is not None and now.is_alive:
+        supervisor = psutil.Process(now.pid)
+        supervisor.terminate()
+        try:
+            supervisor.wait(STOP_PATIENCE_S)
+        except psutil.TimeoutExpired as error:
+            raise OperatorError(
+                f"Process {now.pid} has not stopped within {STOP_PATIENCE_S:.0f} s: see the logs."
+            ) from error
+        print("Stopped.")
+    left = leftovers(ours.home)
+    processes.end(left)
+    if left:
+        print(f"Ended {len(left)} processes that a killed run had left behind.")
+    elif now is None:
+        print(f"Nothing runs on {ours.home}.")
+
+
+def leftovers(home: Path) -> list[psutil.Process]:
+    """Processes of this home whose supervisor is gone."""
+    server = postgres.postmaster(home / "postgres" / "data")
+    return [*processes.orphans(home), *([server] if server else [])]
+
+
+def reset(*, yes: bool) -> None:
+    """Delete the home's own files; refused while it runs or without --yes."""
+    ours = settings.load()
+    there = [path for path in (ours.home / name for name in OWN_FILES) if path.exists()]
+    if not yes:
+        raise OperatorError(
+            f"This deletes every event, read model and key in {ours.home}, for good: say `sensorium reset --yes`."
+        )
+    if not there:
+        print(f"Nothing to delete in {ours.home}.")
+        return
+    with state.lock(ours.home):
+        processes.end(leftovers(ours.home))
+        shutil.rmtree(postgres.Postgres(ours.home / "postgres", None).socket_dir, ignore_errors=True)
+        for path in there:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"Deleted {', '.join(path.name for path in there)} in {ours.home}.")
+    if ours.kafka_bootstrap or ours.database_url:
+        print("The servers named by KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL were not touched.")
+
+
+def serve(name: str, host: str | None, port: int | None, reload: bool) -> int:
+    """Run one service in this process; the exit code."""
+    ours = settings.load()
+    settings.check_exposure(replace(ours, host=host or ours.host))
+    from ops import wiring
+
+    return wiring.serve(name, ours, host, port, reload)
+
+
+def topics(*, create: bool) -> int:
+    """Print the topics against their contract; the exit code."""
+    from ops import topics as contract
+    from schemas.topics import TOPICS
+
+    bootstrap = state.connected_kafka(settings.load())
+    states = contract.check(bootstrap, TOPICS, create=create)
+    for topic in states:
+        verdict = "created" if topic.created else "; ".join(topic.differences) or "as agreed"
+        print(f"{topic.name:18} {topic.partitions:2} partitions  {verdict}")
+    return 1 if any(topic.differences for topic in states) else 0
+
+
+def migrate(direction: str) -> None:
+    """Run or list the migrations of the control schema."""
+    from projections import migrations
+
+    url = state.connected_database(settings.load())
+    if direction == "history":
+        for step in migrations.history(url):
+            print(step)
+    elif direction in ("up", "down"):
+        (migrations.up if direction == "up" else migrations.down)(url)
+        print(f"Migrated {direction}.")
+    else:
+        raise OperatorError(f"There is no `migrate {direction}`: say up, down or history.")
+
+
+def psql(command: str | None) -> int:
+    """Run PostgreSQL's own client on the live database; the exit code."""
+    url = state.connected_database(settings.load())
+    program = postgres.bin_dir() / "psql"
+    once = ["-v", "ON_ERROR_STOP=1", "-P", "pager=off", "-c", command] if command is not None else []
+    sys.stdout.flush()
+    return subprocess.run([str(program), "-X", *once, url], check=False, env=settings.child_environment({})).returncode

@@ -1,0 +1,18 @@
+"""Log files of the services: bounded in size, the newest and the one before are kept."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+LARGEST_BYTES = 20_000_000
+
+
+def rotate(directory: Path, largest: int = LARGEST_BYTES) -> list[Path]:
+    """Copy each file that has grown too large to NAME.log.1 and empty it; its writer appends, so it just goes on."""
+    rotated = [path for path in directory.glob("*.log") if path.stat().st_size > largest]
+    for path in rotated:
+        shutil.copyfile(path, path.with_suffix(".log.1"))
+        with path.open("r+b") as file:
+            file.truncate(0)
+    return rotated

@@ -1,0 +1,142 @@
+"""The services of `sensorium up` in the order they start: Kafka, PostgreSQL, front, projector, processors, sensor."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import psutil
+
+from ops import ports, processes, state
+from ops.embedded import kafka, postgres, servers
+from ops.embedded.jars import folder
+from ops.errors import OperatorError
+from ops.service import Service
+from ops.settings import DEFAULT_KAFKA_PORT, Settings
+
+# A service that never says that it is ready counts as ready when it has lived this long.
+SETTLED_S = 8.0
+SILENT_FOR_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """The demo device: its own video or camera, or what this machine has."""
+
+    enabled: bool = True
+    video: str | None = None
+    camera: int | None = None
+
+    def arguments(self) -> list[str]:
+        """Flags of the emotion sensor."""
+        if self.video is not None:
+            return ["--video", self.video, "--loop"]
+        return ["--demo"] if self.camera is None else ["--camera", str(self.camera)]
+
+
+def stores(settings: Settings) -> tuple[Settings, list[Service]]:
+    """The servers to start, and the settings with the address of every server, started or given."""
+    services: list[Service] = []
+    home = settings.home
+    if settings.kafka_bootstrap is None:
+        port = kafka_port(settings)
+        broker = kafka.Kafka(home / "kafka", folder(settings.cache), port, ports.next_free(port + 1))
+        services.append(servers.kafka_service(broker, home))
+        settings = replace(settings, kafka_bootstrap=broker.bootstrap)
+    if settings.database_url is None:
+        server = servers.postgres(home)
+        services.append(servers.postgres_service(server, home))
+        settings = replace(settings, database_url=server.url)
+    return settings, services
+
+
+def kafka_port(settings: Settings) -> int:
+    """KAFKA_PORT when it is set (and free), else the first free one from 9092."""
+    if settings.kafka_port is not None:
+        return ports.claim("127.0.0.1", settings.kafka_port, "KAFKA_PORT")
+    return ports.next_free(DEFAULT_KAFKA_PORT)
+
+
+def check_given(settings: Settings) -> None:
+    """OperatorError when a server named by the environment does not answer."""
+    if settings.kafka_bootstrap and not kafka.answers(settings.kafka_bootstrap, timeout_s=10):
+        raise OperatorError(
+            f"No Kafka answers at KAFKA_BOOTSTRAP_SERVERS={settings.kafka_bootstrap}: start it, correct the address, "
+            "or unset the variable to use the embedded one."
+        )
+    if settings.database_url:
+        reason = postgres.refusal(settings.database_url)
+        if reason:
+            raise OperatorError(
+                f"DATABASE_URL does not lead to a database ({reason}): start it, correct the address, or unset the "
+                "variable to use the embedded one."
+            )
+
+
+def rooms(settings: Settings) -> list[Service]:
+    """Our own processes: front door, projector, processors."""
+    front = _room(settings, "front", ["--host", settings.host, "--port", str(settings.port)])
+    front = replace(front, ready=lambda _: front_answers(settings), still_well=lambda _: front_answers(settings))
+    return [front, _room(settings, "projector"), _room(settings, "processors")]
+
+
+def _room(settings: Settings, name: str, arguments: Sequence[str] = ()) -> Service:
+    return Service(
+        name,
+        lambda: launch(settings, name, ["serve", name, *arguments]),
+        lambda pid: state.is_ready(settings.home, name, pid) or lived_s(pid) > SETTLED_S,
+        still_well=lambda pid: state.silence_s(settings.home, name, pid) < SILENT_FOR_S,
+        start_patience_s=90,
+    )
+
+
+def sensor_service(settings: Settings, sensor: Sensor) -> Service:
+    """The demo device, speaking HTTP to the front door like any other."""
+    name = "emotion-sensor"
+    arguments = ["agent", name, *sensor.arguments(), "--server", settings.base_url]
+    return Service(
+        name,
+        lambda: launch(settings, name, arguments),
+        lambda pid: lived_s(pid) > 1.0,
+        may_finish=True,
+        stop_patience_s=10,
+    )
+
+
+def launch(settings: Settings, name: str, arguments: Sequence[str]) -> processes.Launch:
+    """How one of our own commands is run as a child."""
+    environ = {
+        processes.HOME_MARK: str(settings.home),
+        "SENSORIUM_HOME": str(settings.home),
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap or "",
+        "DATABASE_URL": settings.database_url or "",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if name == "emotion-sensor":
+        environ["SENSOR_TOKEN"] = settings.admin_token
+    log = settings.log_dir / f"{name}.log"
+    return processes.Launch([sys.executable, "-m", "ops.cli", *arguments], log, environ)
+
+
+def front_answers(settings: Settings, timeout_s: float = 2.0) -> bool:
+    """Whether the front door answers at all; what it says about its servers is theirs to mend."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104
+    connection = http.client.HTTPConnection(host, settings.port, timeout=timeout_s)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status < 600
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def lived_s(pid: int) -> float:
+    """Seconds since the process started; 0 when it is gone."""
+    try:
+        return max(0.0, time.time() - psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0.0

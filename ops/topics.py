@@ -1,0 +1,104 @@
+"""Holds the broker to the topics' contract: creates what is missing, tells what differs, changes nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource  # pyright: ignore[reportPrivateImportUsage]
+from confluent_kafka.cimpl import NewTopic
+
+from ops.errors import OperatorError
+
+if TYPE_CHECKING:
+    from schemas.topics import Topic
+
+TIMEOUT_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One topic as the contract wants it and as the broker has it; `differences` are sentences, empty when equal."""
+
+    name: str
+    partitions: int
+    created: bool
+    differences: tuple[str, ...]
+
+
+def ensure(bootstrap: str, topics: Mapping[str, Topic]) -> list[TopicState]:
+    """Create the missing topics and compare all. OperatorError when the broker refuses or a topic differs."""
+    states = check(bootstrap, topics, create=True)
+    wrong = [difference for state in states for difference in state.differences]
+    if wrong:
+        raise OperatorError(f"The topics at {bootstrap} break their contract: {'; '.join(wrong)}.")
+    return states
+
+
+def check(bootstrap: str, topics: Mapping[str, Topic], *, create: bool = False) -> list[TopicState]:
+    """Compare the broker's topics with their contract, creating the missing ones if asked."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        there = _partitions(admin)
+        absent = [topic for name, topic in topics.items() if name not in there]
+        created = _create(admin, absent, len(admin.list_topics(timeout=TIMEOUT_S).brokers)) if create else set[str]()
+        there = _partitions(admin) | {topic.name: topic.partitions for topic in absent if topic.name in created}
+        configs = _configs(admin, [name for name in topics if name in there])
+    except KafkaException as error:
+        raise OperatorError(f"The Kafka at {bootstrap} refused: {error.args[0].str()}.") from error
+    return [
+        TopicState(name, topic.partitions, name in created, tuple(differences(topic, there.get(name), configs)))
+        for name, topic in topics.items()
+    ]
+
+
+def differences(topic: Topic, partitions: int | None, configs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Sentences about what differs between a topic's contract and the broker (partitions None: it is missing)."""
+    if partitions is None:
+        return [f"{topic.name} is missing"]
+    wrong: list[str] = []
+    if partitions != topic.partitions:
+        wrong.append(f"{topic.name} has {partitions} partitions instead of {topic.partitions}")
+    have = configs.get(topic.name, {})
+    return wrong + [
+        f"{topic.name} has {name}={have[name]} instead of {value}"
+        for name, value in topic.configs().items()
+        if name in have and have[name] != value
+    ]
+
+
+def _partitions(admin: AdminClient) -> dict[str, int]:
+    """Partitions per topic; a topic still being made has none yet and does not count."""
+    topics = admin.list_topics(timeout=TIMEOUT_S).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if topic.partitions}
+
+
+def _create(admin: AdminClient, absent: list[Topic], brokers: int) -> set[str]:
+    replicas = min(3, brokers)
+    extra = {"min.insync.replicas": str(max(1, replicas - 1))}
+    new = [
+        NewTopic(
+            topic.name, num_partitions=topic.partitions, replication_factor=replicas, config=topic.configs() | extra
+        )
+        for topic in absent
+    ]
+    created: set[str] = set()
+    for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S).items() if new else ():
+        try:
+            future.result(TIMEOUT_S)
+            created.add(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    return created
+
+
+def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    futures = admin.describe_configs(resources, request_timeout=TIMEOUT_S) if resources else {}
+    return {
+        resource.name: {name: entry.value for name, entry in future.result(TIMEOUT_S).items()}
+        for resource, future in futures.items()
+    }
