@@ -127,13 +127,18 @@ class Stack:
     def restart(self) -> None:
         """Stop cleanly and start again on the same home and ports."""
         self.stop()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start on the same home and ports after a stop or a kill."""
         self.process = run_up(self.home, self.environ, ("--no-demo",))
         self.wait_running()
 
     def stop(self, timeout: float = 90) -> int:
         """Ask everything to stop as Ctrl-C does; the exit code. AssertionError when something is left behind."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        if self.process.poll() is not None:
+            return self.process.returncode
+        self.process.send_signal(signal.SIGINT)
         code = self.process.wait(timeout)
         assert not leftovers(self.home), f"left behind: {leftovers(self.home)}"
         return code

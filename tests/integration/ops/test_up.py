@@ -73,7 +73,7 @@ def test_rows_survive_a_restart(stack: Stack) -> None:
 def test_children_die_with_a_killed_supervisor_and_up_starts_again(stack: Stack) -> None:
     os.kill(stack.process.pid, signal.SIGKILL)
     stack.process.wait()
-    stack.restart()
+    stack.start_again()
     assert health(stack) == 200
 
 
@@ -83,7 +83,7 @@ def test_orphans_of_a_killed_run_are_ended_at_the_next_start(stack: Stack) -> No
         os.kill(stack.process.pid, signal.SIGKILL)
         stack.process.wait()
         assert orphan in {process.pid for process in leftovers(stack.home)}
-        stack.restart()
+        stack.start_again()
     assert health(stack) == 200
 
 
