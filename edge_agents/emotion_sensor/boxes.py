@@ -38,6 +38,12 @@ class Box:
         shared = across * down
         return shared / (self.area + other.area - shared)
 
+    def inside(self, other: Box) -> float:
+        """Share of this box that lies in the other, 0..1."""
+        across = min(self.x2, other.x2) - max(self.x1, other.x1)
+        down = min(self.y2, other.y2) - max(self.y1, other.y1)
+        return max(0, across) * max(0, down) / self.area if self.area else 0.0
+
     def distance(self, other: Box) -> float:
         """Between the centres, in widths of the larger box."""
         dx = (self.x1 + self.x2 - other.x1 - other.x2) / 2

@@ -79,8 +79,11 @@ class ExpressionModel:
         if row.min() < 0 or not 0.99 < row.sum() < 1.01:  # scores, not shares
             row = np.exp(row - row.max())
         named = dict(zip(self._labels, row.tolist(), strict=True))
-        total = sum(named.get(name, 0.0) for name in EXPRESSIONS)
-        return {name: named.get(name, 0.0) / total for name in EXPRESSIONS}
+        total = sum(named.values())
+        shares = {name: named.get(name, 0.0) / total for name in EXPRESSIONS}
+        # What the seven do not know (FER+'s contempt) has no coordinates: it counts as neutral.
+        shares["neutral"] += max(0.0, 1.0 - sum(shares.values()))
+        return shares
 
     def _known(self, path: Path) -> tuple[str, ...]:
         count = self._session.get_outputs()[0].shape[-1]

@@ -64,7 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("content-encoding") == "gzip":
             raw = gzip.decompress(raw)
         body = json.loads(raw)
-        kind = {"/api/v1/logs/bulk": "bodies", "/api/emotions/batch": "batches", "/api/stream/frame": "frames"}[self.path]
+        kind = {"/api/v1/logs/bulk": "bodies", "/api/emotions/batch": "batches", "/api/stream/frame": "frames"}[
+            self.path
+        ]
         with self.ingest.lock:
             list_ = getattr(self.ingest, kind)
             list_.append(body)
@@ -90,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         return
 
 
