@@ -70,7 +70,7 @@ def build(hub: Hub) -> APIRouter:
     """The route over one hub."""
     router = APIRouter(tags=["live"])
 
-    @router.get("/v1/live", summary="What has just changed", response_class=EventStream)
+    @router.get("/v1/live", summary="What has just changed", status_code=200, response_class=EventStream)
     async def get_live(last_event_id: Annotated[str | None, Header()] = None) -> Response:
         """Events: `change`, `reset` (look at everything again), `online`, `offline` (the database is away).
 

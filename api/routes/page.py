@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -42,38 +43,45 @@ _MEDIA: Final = {
 PLOTLY: Final = "plotly.min.js"
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the page as it is sent."""
+
+    plain: bytes
+    packed: bytes
+    etag: str
+
+
 @cache
-def _content(name: str) -> bytes | None:
+def _plotly() -> File:
+    """Five megabytes: packed once, when first asked for."""
+    return _as_file((resources.files("plotly") / "package_data" / PLOTLY).read_bytes())
+
+
+def _as_file(content: bytes) -> File:
+    return File(content, gzip.compress(content, 6, mtime=0), etag_of(content))
+
+
+def _read(name: str) -> File | None:
     """A file of the page; None for every other name, also one with a path in it."""
     if name == PLOTLY:
-        return (resources.files("plotly") / "package_data" / PLOTLY).read_bytes()
+        return _plotly()
     folder = resources.files("api.dashboard")
     known = {entry.name for entry in folder.iterdir() if entry.name.rpartition(".")[2] in _MEDIA}
-    return (folder / name).read_bytes() if name in known else None
-
-
-@cache
-def _packed(name: str) -> bytes:
-    return gzip.compress(_content(name) or b"", 6, mtime=0)
+    return _as_file((folder / name).read_bytes()) if name in known else None
 
 
 async def _file(request: Request, name: str) -> Response:
-    content = await asyncio.to_thread(_content, name)
-    if content is None:
+    file = await asyncio.to_thread(_read, name)
+    if file is None:
         raise HTTPException(404)
-    etag = _tag(name)
-    headers = _HEADERS | {"ETag": etag, "Vary": "Accept-Encoding"}
-    if is_known(request.headers.get("if-none-match"), etag):
+    headers = _HEADERS | {"ETag": file.etag, "Vary": "Accept-Encoding"}
+    if is_known(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers=headers)
+    content = file.plain
     if "gzip" in request.headers.get("accept-encoding", ""):
-        content = await asyncio.to_thread(_packed, name)
-        headers["Content-Encoding"] = "gzip"
+        content, headers["Content-Encoding"] = file.packed, "gzip"
     return Response(content, headers=headers, media_type=_MEDIA[name.rpartition(".")[2]])
-
-
-@cache
-def _tag(name: str) -> str:
-    return etag_of(_content(name) or b"")
 
 
 async def page(request: Request) -> Response:
