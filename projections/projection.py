@@ -51,11 +51,6 @@ class Projection:
         check_positions(model, target.schema, self._checkpoints, reader)
 
     @property
-    def projector(self) -> Projector:
-        """The projector, for what a load put aside."""
-        return self._projector
-
-    @property
     def positions(self) -> dict[TopicPartition, int]:
         """Next offsets, as stored."""
         return {TopicPartition(*where): point.next_offset for where, point in self._checkpoints.items()}
@@ -96,6 +91,15 @@ class Projection:
                     if on_batch:
                         on_batch(rows, self.positions)
         return False
+
+    def resolve(self, stop: threading.Event) -> bool:
+        """After a bulk load: take everything that was put aside; False when `stop` was set before that."""
+        bulk = self.model.bulk
+        while bulk is not None and not stop.is_set():
+            with self.store.batch(self._checkpoints, self._state) as transaction:
+                if bulk.resolve(self._projector, transaction) == 0:
+                    return True
+        return bulk is None
 
     def project(self, batch: Batch) -> int:
         """Store one batch; return the rows written. A record that cannot become rows becomes a dead letter."""

@@ -82,6 +82,8 @@ class BulkLoad:
     make_keys: Callable[[str], str]
     resolve: Callable[[Any, Transaction], int]
     """(projector, transaction) -> rows taken from what was put aside; 0 when nothing is left."""
+    clean_up: Callable[[str], str]
+    """When everything is resolved: drop what was needed for it, let PostgreSQL know the new tables."""
 
 
 @dataclass(frozen=True, slots=True)

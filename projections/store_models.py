@@ -64,6 +64,11 @@ class Models:
         )
         return [Version(*row) for row in rows]
 
+    def building(self, model: str, as_of_name: str | None = None) -> Version | None:
+        """The unfinished next version, or the unfinished view of the past of that name."""
+        unfinished = [version for version in self.listing(model) if version.state == "building"]
+        return next((version for version in unfinished if version.as_of_name == as_of_name), None)
+
     def live(self, model: str) -> Version | None:
         """The version that the views show."""
         return next((version for version in self.listing(model) if version.state == "live"), None)
@@ -85,9 +90,12 @@ class Models:
         *,
         state: str,
         as_of: tuple[str, int] | None = None,
-        loading: bool = False,
     ) -> Version:
-        """Make the schema, tables and checkpoints of the next version, or of a view of the past (name, until_ms)."""
+        """Make the schema, tables and checkpoints of the next version, or of a view of the past (name, until_ms).
+
+        One that is `building` starts without the keys that a bulk load does better without.
+        """
+        loading = state == "building" and model.bulk is not None
         number = None if as_of else self._next_number(model.name)
         schema = f"{model.name}_at_{as_of[0]}" if as_of else f"{model.name}_v{number}"
         phase = "loading" if loading else "following"
@@ -95,7 +103,7 @@ class Models:
         with translated(), self.transaction():
             self.run(f"CREATE SCHEMA {schema}")
             self.run(model.ddl(schema))
-            if loading and model.bulk:
+            if model.bulk and loading:
                 self.run(model.bulk.drop_keys(schema))
             self.run(
                 "INSERT INTO sensorium.models (schema_name, model, version, state, phase, as_of_name, until_ms)"
@@ -132,6 +140,32 @@ class Models:
             state, phase, schema,
         )  # fmt: skip
         self.announce()
+
+    def set_phase(self, schema: str, phase: str) -> None:
+        """Write how far a build is."""
+        self.run("UPDATE sensorium.models SET phase = %s, changed_at = now() WHERE schema_name = %s", phase, schema)
+
+    def lock_checkpoints(self, schema: str) -> dict[Position, int]:
+        """Hold a version where it is until the transaction ends; return its next offsets."""
+        rows = self.run(
+            "SELECT topic, partition, next_offset FROM sensorium.checkpoints WHERE schema_name = %s"
+            " ORDER BY topic, partition FOR UPDATE",
+            schema,
+        )
+        return {(topic, partition): offset for topic, partition, offset in rows}
+
+    def truncations(self, schema: str) -> dict[Position, Checkpoint]:
+        """Where the newest truncation of each partition stands in the log; nothing before it is left."""
+        rows = self.run(
+            "SELECT topic, partition, truncated_at, topic_id FROM sensorium.checkpoints"
+            " WHERE schema_name = %s AND truncated_at IS NOT NULL",
+            schema,
+        )
+        return {(topic, partition): Checkpoint(offset, topic_id) for topic, partition, offset, topic_id in rows}
+
+    def try_lock(self, name: str) -> bool:
+        """Take a lock that lasts as long as this connection; False when another process has it."""
+        return bool(self.run("SELECT pg_try_advisory_lock(hashtextextended(%s, 5361))", f"sensorium/{name}")[0][0])
 
     def set_problem(self, schema: str, sentence: str) -> None:
         """Keep why a version's runner stopped."""

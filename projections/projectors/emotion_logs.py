@@ -268,6 +268,10 @@ def _make_keys(schema: str) -> str:
     return f"{sql.keyed(schema)}; CREATE INDEX ON {schema}.points_aside (kafka_partition, kafka_offset, id)"
 
 
+def _clean_up(schema: str) -> str:
+    return f"DROP TABLE IF EXISTS {schema}.points_aside; ANALYZE {', '.join(f'{schema}.{t}' for t in _TABLES)}"
+
+
 def _resolve(projector: EmotionLogs, transaction: Transaction) -> int:
     return projector.resolve(transaction)
 
@@ -279,5 +283,5 @@ READ_MODEL = ReadModel(
     views=sql.VIEWS,
     projector=EmotionLogs,
     checksums=sql.CHECKSUMS,
-    bulk=BulkLoad(drop_keys=sql.loose, make_keys=_make_keys, resolve=_resolve),
+    bulk=BulkLoad(drop_keys=sql.loose, make_keys=_make_keys, resolve=_resolve, clean_up=_clean_up),
 )
