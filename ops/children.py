@@ -63,6 +63,16 @@ class Child:
         self._started = self._seen_well = self._clock()
         self._enter("starting")
 
+    def first_start(self) -> None:
+        """Start the process. OperatorError, in words, whatever the reason."""
+        try:
+            self.start()
+        except OSError as error:
+            raise OperatorError(
+                f"{self.service.name} could not be started: {error.strerror} ({error.filename}); free some disk space, "
+                "or set SENSORIUM_HOME to a directory that can be written."
+            ) from error
+
     def tick(self) -> bool:
         """Look after the child once; never raises for what it does. Returns whether its state changed."""
         before = (self.state, self.restarts)
@@ -101,7 +111,7 @@ class Child:
     def _restart(self) -> None:
         self.restarts += 1
         try:
-            self.start()
+            self.first_start()
         except OperatorError as error:
             self._fail(str(error))
 

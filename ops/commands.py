@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -99,14 +101,12 @@ def down() -> None:
     ours = settings.load()
     now = state.read(ours.home)
     if now is not None and now.is_alive:
-        supervisor = psutil.Process(now.pid)
-        supervisor.terminate()
-        try:
-            supervisor.wait(STOP_PATIENCE_S)
-        except psutil.TimeoutExpired as error:
-            raise OperatorError(
-                f"Process {now.pid} has not stopped within {STOP_PATIENCE_S:.0f} s: see the logs."
-            ) from error
+        os.kill(now.pid, signal.SIGTERM)
+        until = time.monotonic() + STOP_PATIENCE_S
+        while now.is_alive:
+            if time.monotonic() > until:
+                raise OperatorError(f"Process {now.pid} has not stopped within {STOP_PATIENCE_S:.0f} s: see the logs.")
+            time.sleep(0.1)
         print("Stopped.")
     left = leftovers(ours.home)
     processes.end(left)

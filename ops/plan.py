@@ -18,7 +18,7 @@ from ops.service import Service
 from ops.settings import DEFAULT_KAFKA_PORT, Settings
 
 # A service that never says that it is ready counts as ready when it has lived this long.
-SETTLED_S = 8.0
+SETTLED_S = 3.0
 SILENT_FOR_S = 60.0
 
 

@@ -64,6 +64,7 @@ class Supervisor:
         self.stop_request = StopRequest()
         self.children: list[Child] = []
         self._state = state.own_run(settings.base_url)
+        self._phase_unwritten = ""
 
     def run(self) -> None:
         """Bring up, keep up until asked to stop, take down. OperatorError when it cannot come up."""
@@ -109,7 +110,13 @@ class Supervisor:
         if self.settings.kafka_bootstrap is not None:
             return
         with self.terminal.download("Downloading Kafka") as bar:
-            jars.ensure(self.settings.cache, bar.arrived, bar.wanted)
+
+            def arrived(size: int) -> None:
+                if self.stop_request.count:
+                    raise Stopped
+                bar.arrived(size)
+
+            jars.ensure(self.settings.cache, arrived, bar.wanted)
 
     def _prepare_stores(self) -> None:
         from ops import topics
@@ -128,7 +135,7 @@ class Supervisor:
             children = [Child(service, self.terminal.say) for service in services]
             for child in children:
                 self.children.append(child)
-                child.start()
+                child.first_start()
             self._await(children)
             result(", ".join(child.service.name for child in children))
 
@@ -191,7 +198,12 @@ class Supervisor:
 
     def _write_state(self) -> None:
         services = {child.service.name: child.snapshot() for child in self.children}
-        state.write(self.settings.home, replace(self._state, services=services))
+        try:
+            state.write(self.settings.home, replace(self._state, services=services))
+        except OSError as error:  # a full disk must not take the supervisor down too
+            if self._phase_unwritten != self._state.phase:
+                self._phase_unwritten = self._state.phase
+                self.terminal.say(f"The state of this run cannot be written: {error.strerror}.")
 
 
 def check_space(settings: Settings) -> None:

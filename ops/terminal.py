@@ -64,7 +64,9 @@ class Terminal:
         """A progress bar with rate and estimate; it appears only when something is wanted."""
         columns = (TextColumn("      {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         begin = time.monotonic()
-        with Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True) as progress:
+        with Progress(
+            *columns, TimeRemainingColumn(), console=self._console, transient=True, disable=not self.is_interactive
+        ) as progress:
             bar = DownloadBar(progress, name, self)
             yield bar
         if bar.total:

@@ -173,5 +173,5 @@ def explain(error: OSError, cache: Path) -> str:
         return f"The download of Kafka was changed on its way ({error}): a proxy or a broken mirror; {again}."
     return (
         "The download of Kafka failed: Maven Central cannot be reached from here; check the network, and set "
-        f"HTTPS_PROXY if there is a proxy; {again}. ({text.splitlines()[0][:200]})"
+        f"HTTPS_PROXY if there is a proxy; {again} ({type(error).__name__})."
     )
