@@ -1,4 +1,4 @@
-"""Read models on a real log: topics of one's own, posts into them, projectors in threads, and SQL on what they wrote."""
+"""Read models on a real log: own topics, posts into them, projectors in threads, and SQL on what they wrote."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
 from schemas import cloudevents, serde
 from schemas.envelope import KeyRing, seal
+from schemas.errors import TransientFailure
 from schemas.record import Record
 from streams.log_reader import LogReader, TopicPartition
 from tests.drivers.waiting import eventually
@@ -42,6 +43,9 @@ class Site:
         self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         self.create(*(topic for model in self.models.values() for topic in model.topics))
         self.create("replies", "dead.letters", partitions=1)
+        for model in self.models.values():
+            for topic in model.topics:
+                eventually(lambda topic=topic: self._answers(topic))
 
     def create(self, *topics: str, partitions: int = PARTITIONS) -> None:
         """Make topics unless they are there."""
@@ -53,6 +57,13 @@ class Site:
         ]
         for future in self.admin.create_topics(wanted).values() if wanted else ():
             future.result()
+
+    def _answers(self, topic: str) -> bool:
+        """Whether every partition of a fresh topic has its leader."""
+        try:
+            return len(self.reader.end_offsets(topic)) == PARTITIONS
+        except TransientFailure:
+            return False
 
     def close(self) -> None:
         """Give the connections back."""
@@ -76,7 +87,9 @@ class Site:
         """Append posts of points."""
         self.publisher.publish_all([self.message("EmotionPointsRecorded", body, **headers) for body in bodies], 30)
 
-    def report(self, device: str, people: Sequence[tuple[Any, ...]], *, at_us: int, ring: KeyRing = RING, **headers: bytes) -> None:
+    def report(
+        self, device: str, people: Sequence[tuple[Any, ...]], *, at_us: int, ring: KeyRing = RING, **headers: bytes
+    ) -> None:
         """Append cumulative times: (person, happy, sad, angry, neutral)."""
         names = ("person_id", "happy", "sad", "angry", "neutral")
         content = {"people": [dict(zip(names, person, strict=True)) for person in people]}

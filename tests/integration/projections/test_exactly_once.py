@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
 from projections import projection as projecting
@@ -201,6 +200,3 @@ class _Never:
 
 def _raise(*_: object) -> None:
     raise SystemExit
-
-
-__all__ = ["psycopg"]
