@@ -2,7 +2,7 @@
 
 import { address, ask } from "./ask.js";
 import { byId, say } from "./dom.js";
-import { CONFIG, colour, faded, fromAxis, layout, plotly, toAxis } from "./plot.js";
+import { CONFIG, colour, faded, fromAxis, layout, plotly } from "./plot.js";
 import { clock, dayFormat, duration, signed, t, zoneName } from "./words.js";
 
 const SIGNALS = ["valence", "arousal"];
@@ -75,7 +75,7 @@ function traces(signal) {
   if (answer.bucket_ms === null) {
     const mixed = asked.person === null;
     const rows = mixed ? answer.records : broken(answer.records, 10000);
-    const x = rows.map((row) => (row ? toAxis(row.t_ms) : null));
+    const x = rows.map((row) => (row ? row.t_ms : null));
     const y = rows.map((row) => (row ? row[signal] : null));
     const mode = mixed ? "markers" : rows.length < 120 ? "lines+markers" : "lines";
     return [{ x, y, name, mode, line, marker: { color: colour(signal), size: 4 }, hovertemplate: hover, legendgroup: signal }];
@@ -85,7 +85,7 @@ function traces(signal) {
   return [
     { ...band(rows, signal), fill: "toself", fillcolor: faded(signal, 0.16), mode: "lines", line: { color: faded(signal, 0.3), width: 0.7 },
       legendgroup: signal, showlegend: false, hoverinfo: "skip" },
-    { x: rows.map((row) => (row ? toAxis(row.t_ms + half) : null)), y: rows.map((row) => (row ? row[signal] : null)),
+    { x: rows.map((row) => (row ? row.t_ms + half : null)), y: rows.map((row) => (row ? row[signal] : null)),
       name, mode: "lines", line, hovertemplate: hover, legendgroup: signal },
   ];
 }
@@ -97,7 +97,7 @@ function band(rows, signal) {
   const close = (stretch) => {
     if (!stretch.length) return;
     const back = stretch.toReversed();
-    x.push(...stretch.map((row) => toAxis(row[`max_${signal}_ms`])), ...back.map((row) => toAxis(row[`min_${signal}_ms`])), null);
+    x.push(...stretch.map((row) => row[`max_${signal}_ms`]), ...back.map((row) => row[`min_${signal}_ms`]), null);
     y.push(...stretch.map((row) => row[`max_${signal}`]), ...back.map((row) => row[`min_${signal}`]), null);
   };
   let stretch = [];
@@ -118,7 +118,7 @@ function marks(moments) {
   return SIGNALS.map((signal) => {
     const own = moments.filter((moment) => moment.signal === signal.toUpperCase());
     return {
-      x: own.map((moment) => toAxis(moment.peak_ms)),
+      x: own.map((moment) => moment.peak_ms),
       y: own.map((moment) => moment.peak),
       text: own.map((moment) => `${t(signal)}: ${t(moment.kind)}, ${t(moment.direction)}, ${signed(moment.peak)} (${t("from")} ${signed(moment.baseline)})`),
       mode: "markers", showlegend: false, legendgroup: signal, hovertemplate: "%{text}<extra></extra>", cliponaxis: false,
@@ -131,7 +131,7 @@ function shape(moments) {
   const shown = span();
   const spans = (moments.length > MOST_SPANS ? [] : moments).map((moment) => ({
     type: "rect", yref: "paper", y0: 0, y1: 1, layer: "below", line: { width: 0 },
-    x0: toAxis(moment.start_ms), x1: toAxis(moment.end_ms ?? shown[1]), fillcolor: faded(moment.signal.toLowerCase(), 0.09),
+    x0: moment.start_ms, x1: moment.end_ms ?? shown[1], fillcolor: faded(moment.signal.toLowerCase(), 0.09),
   }));
   const coarse = matchMedia("(pointer: coarse)").matches;
   return layout({
@@ -140,7 +140,7 @@ function shape(moments) {
     dragmode: coarse ? false : "zoom",
     shapes: spans,
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: colour("ink"), size: 13 } },
-    xaxis: { type: "date", range: shown.map(toAxis), gridcolor: colour("line"), linecolor: colour("line"), zeroline: false,
+    xaxis: { type: "date", range: shown, gridcolor: colour("line"), linecolor: colour("line"), zeroline: false,
       spikecolor: colour("muted"), spikethickness: 1, spikedash: "dot", ...dates() },
     yaxis: { range: reach(), fixedrange: true, gridcolor: colour("line"), zerolinecolor: colour("muted"), zerolinewidth: 1, tickformat: "+.1f", nticks: 5 },
   });

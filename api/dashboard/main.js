@@ -140,6 +140,7 @@ function showCurve() {
 
 function zoom(range) {
   choose({ range: range && range[1] - range[0] < 200 ? [range[0] - 100, range[0] + 100] : range });
+  drawTools();
   showCurve();
 }
 
@@ -154,7 +155,7 @@ function lookCloser(moment) {
 
 function drawTools() {
   const scaled = (factor, shift) => () => {
-    const [from, to] = curve.span() ?? [0, 0];
+    const [from, to] = chosen.range ?? curve.span() ?? [0, 0];
     const middle = (from + to) / 2 + (to - from) * shift;
     zoom([middle - ((to - from) * factor) / 2, middle + ((to - from) * factor) / 2]);
   };

@@ -39,9 +39,5 @@ export function layout(more) {
   };
 }
 
-// Plotly shows dates without a zone: local time is drawn as if it were UTC.
-export const toAxis = (ms) => ms - new Date(ms).getTimezoneOffset() * 60000;
-export const fromAxis = (value) => {
-  const ms = typeof value === "number" ? value : Date.parse(`${String(value).replace(" ", "T")}Z`);
-  return ms + new Date(ms).getTimezoneOffset() * 60000;
-};
+// Plotly takes a number for a moment and shows it in local time; what it hands back is local time as text.
+export const fromAxis = (value) => (typeof value === "number" ? value : new Date(String(value).replace(" ", "T")).getTime());
