@@ -107,7 +107,9 @@ class LogReader:
 
     def topic_id(self, topic: str) -> str:
         """Kafka's UUID of the topic; another one under the same name means the topic was deleted and made anew."""
-        admin = self._admin = self._admin or AdminClient({"bootstrap.servers": self._bootstrap}, logger=log)
+        admin = self._admin = self._admin or AdminClient(
+            {"bootstrap.servers": self._bootstrap, "log_level": 2}, logger=log
+        )
         answers = admin.describe_topics(TopicCollection([topic]), request_timeout=self._timeout_s)
         return str(self._ask(answers[topic].result).topic_id)
 
@@ -226,7 +228,8 @@ def _settings(bootstrap: str, client_id: str) -> dict[str, Any]:
         "fetch.queue.backoff.ms": 20,  # the default of 1 s stalls a reader that is faster than its queue
         "queued.max.messages.kbytes": 32 << 10,
         "reconnect.backoff.max.ms": 1000,
-        "error_cb": lambda error: log.info("Kafka: %s", error.str()),
+        "error_cb": lambda error: log.debug("Kafka: %s", error.str()),
+        "log_level": 2,  # else each attempt to reconnect is a line, for as long as Kafka is away
     }
 
 

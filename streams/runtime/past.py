@@ -45,7 +45,13 @@ class GroupPositions:
     def __init__(self, bootstrap: str, group: str, timeout_s: float = 10.0) -> None:
         self._timeout_s = timeout_s
         self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "error_cb": _ignore}
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "error_cb": _ignore,
+                "log_level": 2,
+            }
         )
 
     def committed(self, topic: str, partitions: list[int]) -> dict[int, int]:

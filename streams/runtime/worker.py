@@ -23,6 +23,7 @@ from streams.runtime.faust_member import FaustMember, MemberSettings
 from streams.runtime.lanes import Lanes, Publishes
 from streams.runtime.past import GroupPositions, KafkaPast
 from streams.runtime.patience import Patience
+from streams.runtime.quiet import quieten
 from streams.runtime.watchdog import Lag, Watchdog, WatchdogThread
 from streams.topology import PROCESSORS, Processor
 
@@ -61,8 +62,7 @@ def run(
     publisher: Callable[[], Publishing] | None = None,
 ) -> int:
     """Run the process in the main thread until SIGTERM or SIGINT; the exit code. `publisher` is for tests."""
-    for library in ("faust", "mode", "aiokafka"):
-        logging.getLogger(library).setLevel(logging.WARNING)  # each start and stop is a page otherwise
+    quieten()
     code = asyncio.run(_run_until_signal(bootstrap, instance, processors, settings, publisher))
     # A thread that hangs in a library (or in a step) must not keep a stopped process.
     guard = threading.Timer(settings.exit_within_s, os._exit, (code,))

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from ops.topics import ensure
 from producers.publisher import Message, Publisher
 from schemas import serde
+from schemas.errors import TransientFailure
 from schemas.record import Record
 from schemas.topics import TOPICS
 from streams.log_reader import LogReader, TopicPartition
@@ -80,8 +81,11 @@ class Processing:
         )
 
     def committed(self) -> int:
-        """Events processed, by the group's word."""
-        return sum(self._group.committed(self.plan.topic_in, list(range(self._partitions))).values())
+        """Events processed, by the group's word; -1 while Kafka does not say."""
+        try:
+            return sum(self._group.committed(self.plan.topic_in, list(range(self._partitions))).values())
+        except TransientFailure:
+            return -1
 
     def posted(self) -> int:
         """Events in the input topic."""

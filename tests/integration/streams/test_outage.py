@@ -1,0 +1,119 @@
+"""A broker that freezes or dies under a working processor: it pauses and goes on. The broker is this module's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops import processes
+from ops import settings as ops_settings
+from ops.embedded import jars
+from ops.embedded.kafka import Kafka
+from ops.embedded.servers import free_port, kafka_service
+from ops.service import bring_up
+from tests.drivers.processing import Processing
+from tests.drivers.waiting import eventually
+
+
+class Broker:
+    """A private Kafka that may be frozen, killed and started again on the same data."""
+
+    def __init__(self, home: Path) -> None:
+        kafka = Kafka(home / "kafka", jars.ensure(ops_settings.load().cache, lambda _: None), free_port(), free_port())
+        self.bootstrap = kafka.bootstrap
+        self._service = kafka_service(kafka, home)
+        self._process = bring_up(self._service)
+
+    def freeze(self) -> None:
+        os.kill(self._process.pid, signal.SIGSTOP)
+        eventually(lambda: psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
+
+    def thaw(self) -> None:
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def start(self) -> None:
+        self._process = bring_up(self._service)
+
+    def stop(self) -> None:
+        processes.stop(self._process, signal.SIGKILL, 5)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    home = Path(tempfile.mkdtemp(prefix="sensorium-outage-"))
+    broker = Broker(home)
+    yield broker
+    broker.stop()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def world(broker: Broker, tmp_path: Path) -> Iterator[Processing]:
+    with Processing(broker.bootstrap, tmp_path) as processing:
+        yield processing
+
+
+def test_a_frozen_broker_pauses_a_step_and_nothing_is_lost_doubled_or_dead(world: Processing, broker: Broker) -> None:
+    world.post("a")
+    worker = world.start(seconds=2.0)
+    world.wait_until_processed()
+    world.post("slow", "b")  # the broker freezes inside this step: its output finds nobody
+    eventually(lambda: world.posted() == 3)
+    broker.freeze()
+    world.wait_for_log("stops at", 60)
+    world.wait_for_log("(attempt 2", 60)
+    broker.thaw()
+    world.wait_until_processed(90)
+    assert worker.poll() is None, "it stayed"
+    assert world.said() == ["a 0", "slow 1", "b 2"]
+    assert world.dead_letters() == []
+
+
+def test_a_killed_broker_pauses_and_resumes(world: Processing, broker: Broker) -> None:
+    world.post("a")
+    worker = world.start()
+    world.wait_until_processed()
+    broker.kill()
+    broker.start()
+    world.post("b", "c")
+    world.wait_until_processed(90)
+    assert world.said() == ["a 0", "b 1", "c 2"]
+    assert world.dead_letters() == []
+    worker.terminate()
+    assert worker.wait(30) == 0
+
+
+def test_it_can_be_started_and_stopped_without_a_broker(world: Processing, broker: Broker) -> None:
+    world.post("a")
+    broker.kill()
+    worker = world.start()
+    world.wait_for_log("Kafka does not answer", 60)
+    worker.terminate()
+    assert worker.wait(40) == 0
+    second = world.start()
+    broker.start()
+    world.wait_until_processed(90)
+    assert second.poll() is None
+    assert world.said() == ["a 0"]
+
+
+def test_a_worker_can_be_stopped_while_the_broker_is_away(world: Processing, broker: Broker) -> None:
+    world.post("a")
+    worker = world.start()
+    world.wait_until_processed()
+    broker.kill()
+    worker.terminate()
+    code = worker.wait(60)
+    broker.start()
+    assert code == 0
