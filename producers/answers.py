@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -15,6 +17,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = dict[bytes, bytes]
 RawHeaders = list[tuple[bytes, bytes]]
 
+_to_json = msgspec.json.Encoder().encode
 JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")
 
@@ -37,13 +40,16 @@ class Refused(Exception):
 
 
 def answer_json(status: int, content: Any) -> Answer:
-    """Any JSON content; text outside ASCII is escaped, so that broken Unicode can be echoed."""
-    return Answer(status, json.dumps(content, separators=(",", ":")).encode())
+    """Any JSON content that is known to be sound."""
+    return Answer(status, _to_json(content))
 
 
 def refusal(status: int, detail: Any, **more: Any) -> Refused:
-    """FastAPI's error shape, as the seeds' clients read it: `detail`, and what else a key names."""
-    return Refused(answer_json(status, {"detail": detail} | more))
+    """FastAPI's error shape, as the seeds' clients read it: `detail`, and what else a key names.
+
+    Text outside ASCII is escaped, so that broken Unicode can be echoed.
+    """
+    return Refused(Answer(status, json.dumps({"detail": detail} | more, separators=(",", ":")).encode()))
 
 
 def problem(status: int, detail: str, retry_after_s: int | None = None) -> Refused:
@@ -60,6 +66,14 @@ def unavailable(detail: str, retry_after_s: int = 2) -> Refused:
     refused = refusal(503, detail)
     refused.answer.headers.append((b"retry-after", str(retry_after_s).encode()))
     return refused
+
+
+def unless_async(waited: bool, content: Any) -> Answer:
+    """200 for who waited for the effect; 202 for who preferred an answer at once (RFC 7240)."""
+    answer = answer_json(200 if waited else 202, content)
+    if not waited:
+        answer.headers = [*answer.headers, (b"preference-applied", b"respond-async")]
+    return answer
 
 
 async def send_answer(send: Send, answer: Answer, more_headers: RawHeaders) -> None:

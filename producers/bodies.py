@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from types import TracebackType
 
 from producers.answers import Headers, Receive, Refused, problem, unavailable
 
+SWEEP_S = 1.0  # slow bodies are looked for this often
 _GZIP_OR_ZLIB = 47  # zlib's window bits for "either header"
 
 
@@ -37,9 +39,11 @@ class Traffic:
         self.posts = 0
         self.bytes = 0
         self._clients: Counter[str] = Counter()
+        self._reading: dict[Reading, None] = {}
+        self._sweep: asyncio.TimerHandle | None = None
 
     def enter(self, client: str) -> Passage:
-        """Count one post in; leave by closing the passage. Raises `Refused` with 503 (all clients) or 429 (this one)."""
+        """Count one post in; closing the passage counts it out. Raises `Refused`: 503 (all clients), 429 (this one)."""
         if self.posts >= self.limits.posts:
             raise unavailable("Too many posts are under way", 1)
         if self._clients[client] >= self.limits.posts_per_client:
@@ -55,6 +59,51 @@ class Traffic:
         self._clients[client] -= 1
         if not self._clients[client]:
             del self._clients[client]
+
+    def begin_reading(self, reading: Reading) -> None:
+        """Watch a body that is being read. One timer for all of them is cheaper than one each."""
+        self._reading[reading] = None
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._stop_slow_ones)
+
+    def end_reading(self, reading: Reading) -> None:
+        """The body is read, or given up."""
+        del self._reading[reading]
+
+    def _stop_slow_ones(self) -> None:
+        latest = time.monotonic() - self.limits.body_seconds
+        for reading in self._reading:
+            if reading.started < latest and not reading.expired:
+                reading.expire()
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(SWEEP_S, self._stop_slow_ones) if self._reading else None
+
+
+class Reading:
+    """A body on its way in; a context manager that turns its own expiry into 408."""
+
+    __slots__ = ("expired", "started", "task", "traffic")
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.started = time.monotonic()
+        self.expired = False
+        self.task = asyncio.current_task()
+
+    def __enter__(self) -> None:
+        self.traffic.begin_reading(self)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.traffic.end_reading(self)
+        if self.expired and self.task is not None and isinstance(error, asyncio.CancelledError):
+            self.task.uncancel()
+            raise problem(408, "The body did not arrive in time")
+
+    def expire(self) -> None:
+        """Wake the request so that it ends."""
+        self.expired = True
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Passage:
@@ -72,6 +121,10 @@ class Passage:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.traffic.leave(self.client, self.size)
+
+    def reading(self) -> Reading:
+        """Around the reading of the body: it must be whole within the limit."""
+        return Reading(self.traffic)
 
     def grow(self, size: int) -> None:
         """Count bytes of this post's body. Raises `Refused` with 413 (this post) or 503 (all together)."""
@@ -92,15 +145,27 @@ async def read_body(receive: Receive, headers: Headers, passage: Passage) -> byt
     limits = passage.traffic.limits
     if int(headers.get(b"content-length") or 0) > limits.body_bytes:
         raise too_large(limits)
-    message = await receive() if b"content-length" in headers else {"type": "http.request", "more_body": True}
-    body: bytes = message.get("body", b"")
-    passage.grow(len(body))
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    if message.get("more_body", False):
-        body = await _read_rest(receive, body, passage)
+    with passage.reading():
+        body = await _read_whole(receive, passage)
     encoding = headers.get(b"content-encoding")
     return body if encoding is None else _unpack(body, encoding.strip().lower(), limits)
+
+
+def is_json(headers: Headers) -> bool:
+    """Whether the content type is application/json or application/...+json, as FastAPI reads it."""
+    kind = headers.get(b"content-type", b"")
+    if kind == b"application/json":
+        return True
+    main = kind.partition(b";")[0].strip().lower()
+    return main == b"application/json" or (main.startswith(b"application/") and main.endswith(b"+json"))
+
+
+def prefers_async(headers: Headers) -> bool:
+    """Whether `Prefer: respond-async` was sent (RFC 7240), among other preferences or alone."""
+    prefer = headers.get(b"prefer")
+    if prefer is None:
+        return False
+    return any(token.partition(b";")[0].strip().lower() == b"respond-async" for token in prefer.split(b","))
 
 
 def too_large(limits: Limits) -> Refused:
@@ -108,21 +173,17 @@ def too_large(limits: Limits) -> Refused:
     return problem(413, f"The body is larger than {limits.body_bytes} bytes")
 
 
-async def _read_rest(receive: Receive, first: bytes, passage: Passage) -> bytes:
-    chunks = [first]
-    try:
-        async with asyncio.timeout(passage.traffic.limits.body_seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk: bytes = message.get("body", b"")
-                passage.grow(len(chunk))
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return b"".join(chunks)
-    except TimeoutError as error:
-        raise problem(408, "The body did not arrive in time") from error
+async def _read_whole(receive: Receive, passage: Passage) -> bytes:
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        passage.grow(len(chunk))
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunk if len(chunks) == 1 else b"".join(chunks)
 
 
 def _unpack(body: bytes, encoding: bytes, limits: Limits) -> bytes:

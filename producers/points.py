@@ -134,7 +134,7 @@ def encode(points: Points, zone: tzinfo | None, zone_name: str, most: int = MOST
 
 
 def derived_person(device_id: str, session_id: str, columns: dict[str, Sequence[Any]]) -> int:
-    """The `session_person_id` of a v3 post, negative, 52 bits of a SHA-256 of its content: a retry is the same person."""
+    """The `session_person_id` of a v3 post, negative: 52 bits of a SHA-256, so a retry is the same person."""
     digest = sha256()
     for text in (device_id, session_id, "\0".join(columns["absolute_time"])):
         data = text.encode()

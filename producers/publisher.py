@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.002  # delivery reports are fetched this often while something is on its way
+POLL_S = 0.001  # delivery reports are fetched this often while something is on its way
 SCAN_S = 0.1  # deadlines are looked at this often
 STUCK_S = 5.0  # a delivery this long past its deadline without a report means a stuck producer
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
@@ -104,6 +104,8 @@ class Publisher:
         delivery = _Delivery(self, future, deadline)
         self._produce(message, delivery)
         self._pending.add(delivery)
+        # Under load the next send fetches the reports of the last ones sooner than the timer does.
+        self._producer.poll(0)
         if self._timer is None:
             self._timer = loop.call_later(POLL_S, self._tick)
         return future

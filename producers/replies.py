@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 TOPIC = "replies"
 POLL_S = 0.002  # while somebody waits
 IDLE_POLL_S = 0.1
+SCAN_S = 0.05  # deadlines are looked at this often
 RETRY_S = 1.0
 LATE_WAIT_S = 0.25
 CAPACITY = 65_536
@@ -46,6 +47,7 @@ class ReplyReader:
         self._waiting: dict[str, _Waiting] = {}
         self._late = False
         self._next_probe = 0.0
+        self._next_scan = 0.0
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
@@ -133,6 +135,11 @@ class ReplyReader:
             elif message.key() == self._key:
                 self._dispatch(message)
         now = time.monotonic()
+        if now >= self._next_scan:
+            self._next_scan = now + SCAN_S
+            self._give_up(now)
+
+    def _give_up(self, now: float) -> None:
         for waiting in self._waiting.values():
             if now >= waiting.deadline and not waiting.future.done():
                 self._late = True

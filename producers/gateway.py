@@ -1,0 +1,197 @@
+"""The gateway: takes the seeds' posts, appends them to the log, answers when Kafka has them. Knows no database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from producers import points, totals
+from producers.admission import Admission
+from producers.answers import (
+    Answer,
+    AsgiApp,
+    Headers,
+    Receive,
+    Refused,
+    Scope,
+    Send,
+    answer_json,
+    problem,
+    refusal,
+    send_answer,
+    unless_async,
+)
+from producers.appending import Appender
+from producers.bodies import ClientGone, Limits, Traffic, is_json, prefers_async, read_body
+from producers.cors import Cors
+from producers.frames import Frame, FrameStore, decode_frame
+from producers.health import KafkaWatch
+from producers.leniency import Unacceptable, not_json, read_frame, read_totals
+from producers.publisher import Publisher
+from producers.replies import ReplyReader
+from producers.times import UnreadableTime
+from producers.truncation import truncate
+from schemas.envelope import KeyRing
+
+POINTS_TOPIC = "emotion.points"
+TOTALS_TOPIC = "emotion.totals"
+_BIG_BODY = 1 << 20  # parsed beside the event loop, so that others are answered meanwhile
+
+Handler = Callable[[bytes, Headers], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """What a gateway is told: addresses, secrets, zones, limits; seconds for Kafka's acknowledgement and a reply."""
+
+    bootstrap: str
+    keyring: KeyRing
+    admin_token: str | None = None
+    trusted_networks: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    site_zone: str | None = None
+    kafka_deadline_s: float = 5.0
+    reply_wait_s: float = 2.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class Gateway:
+    """One process's gateway: the raw routes in `hot_routes`, everything it shares as attributes."""
+
+    def __init__(
+        self, options: GatewayOptions, *, publisher: Publisher | None = None, replies: ReplyReader | None = None
+    ) -> None:
+        self.options = options
+        self.publisher = publisher or Publisher(
+            options.bootstrap, client_id="gateway", deadline_s=options.kafka_deadline_s
+        )
+        self.replies = replies or ReplyReader(options.bootstrap, uuid.uuid4().hex, wait_s=options.reply_wait_s)
+        self.appender = Appender(self.publisher, self.replies)
+        self.kafka = KafkaWatch(self.publisher, POINTS_TOPIC)
+        self.frames = FrameStore()
+        self.admission = Admission(options.admin_token, options.trusted_networks)
+        self.cors = Cors(options.cors_origins)
+        self.traffic = Traffic(options.limits)
+        self.zone = ZoneInfo(options.site_zone) if options.site_zone else None
+        self.zone_name = options.site_zone or "local"
+        bulk, batch, frame = self.route(self.bulk), self.route(self.batch), self.route(self.frame)
+        self.hot_routes: dict[tuple[str, str], AsgiApp] = {
+            ("POST", "/v1/logs/bulk"): bulk,
+            ("POST", "/api/v1/logs/bulk"): bulk,
+            ("POST", "/api/emotions/batch"): batch,
+            ("POST", "/api/stream/frame"): frame,
+        }
+
+    @property
+    def ready(self) -> bool:
+        """Whether Kafka answers and replies are read: posts before that are 503."""
+        return self.replies.ready and self.kafka.reachable
+
+    async def start(self) -> None:
+        """Begin to watch Kafka and to read replies; returns at once, `ready` says when it is done."""
+        await self.replies.start()
+        self.kafka.start()
+
+    async def stop(self) -> None:
+        """Finish what is under way and let go of Kafka."""
+        await self.kafka.stop()
+        await self.replies.stop()
+        await asyncio.to_thread(self.publisher.close)
+
+    def route(self, handler: Handler) -> AsgiApp:
+        """A raw ASGI app of a handler of JSON bodies: admission, limits, reading, CORS and refusals around it."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            headers: Headers = dict(scope["headers"])
+            try:
+                answer = await self._answer(handler, scope, headers, receive)
+            except Refused as refused:
+                answer = refused.answer
+            except ClientGone:
+                return
+            await send_answer(send, answer, self.cors.headers(headers))
+
+        return app
+
+    async def bulk(self, body: bytes, request: Headers) -> Answer:
+        """POST /v1/logs/bulk: one post of points, either dialect, becomes one event (several beyond 10,000 points)."""
+        post = points.parse(body) if len(body) < _BIG_BODY else await asyncio.to_thread(points.parse, body)
+        if not len(post):
+            return answer_json(200, {"ok": True, "inserted": 0, "person_id": None})
+        if len(post) > self.options.limits.records:
+            raise problem(413, f"A post may have {self.options.limits.records} records, this one has {len(post)}")
+        try:
+            values = points.encode(post, self.zone, self.zone_name)
+        except UnreadableTime as error:
+            raise refusal(400, f"Bad absolute_time: {error.text}", index=error.index) from error
+        wait = not prefers_async(request)
+        drafts = [
+            self.appender.draft("EmotionPointsRecorded", POINTS_TOPIC, post.device_id, value, request)
+            for value in values
+        ]
+        replies = await self.appender.append(drafts, wait=wait)
+        return unless_async(wait, _bulk_content(post.dialect == "V3", replies))
+
+    async def batch(self, body: bytes, request: Headers) -> Answer:
+        """POST /api/emotions/batch: cumulative times of everybody a device knows."""
+        post = read_totals(body)
+        content = {"status": "ok", "updated_count": len(post.people)}
+        if not post.people:
+            return answer_json(200, content)
+        at_us = totals.reported_at_us(post, self.zone, time.time_ns() // 1000)
+        value = totals.event(post, at_us, self.options.keyring)
+        wait = not prefers_async(request)
+        draft = self.appender.draft("EmotionTotalsReported", TOTALS_TOPIC, post.device_id, value, request)
+        await self.appender.append([draft], wait=wait)
+        return unless_async(wait, content)
+
+    async def frame(self, body: bytes, _request: Headers) -> Answer:
+        """POST /api/stream/frame: the newest picture of a device; it is kept here and nowhere else."""
+        post = read_frame(body)
+        jpeg = decode_frame(post.frame_b64)
+        if jpeg is None:
+            raise refusal(400, "Invalid base64 frame")
+        self.frames.put(post.device_id, Frame(jpeg, post.fps))
+        return answer_json(200, {"status": "ok"})
+
+    async def truncate(self, request: Headers) -> Answer:
+        """POST /admin/truncate: empty the emotion log, for whoever has ADMIN_TOKEN."""
+        self.admission.require_token(request)
+        wait = not prefers_async(request)
+        return await truncate(self.appender, self.options.bootstrap, POINTS_TOPIC, request, wait=wait)
+
+    def health(self) -> dict[str, Any]:
+        """What `/health` says; from memory, so it never waits for Kafka."""
+        return {
+            "ok": self.ready,
+            "status": "ok" if self.ready else "unavailable",
+            "kafka": self.kafka.report(),
+            "replies": {"ready": self.replies.ready},
+            "posts_under_way": self.traffic.posts,
+        }
+
+    async def _answer(self, handler: Handler, scope: Scope, headers: Headers, receive: Receive) -> Answer:
+        self.admission.admit(scope, headers)
+        with self.traffic.enter(self.admission.client(scope, headers)) as passage:
+            body = await read_body(receive, headers, passage)
+            try:
+                if not is_json(headers):
+                    raise not_json(body)
+                return await handler(body, headers)
+            except Unacceptable as error:
+                raise refusal(error.status, error.detail) from error
+
+
+def _bulk_content(anonymous: bool, replies: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+    """What a bulk answer says; `inserted` is null unless the read model has answered for the whole post."""
+    known = [reply["inserted"] for reply in replies if reply is not None and reply["inserted"] is not None]
+    whole = bool(replies) and len(known) == len(replies)
+    content: dict[str, Any] = {"ok": True, "inserted": sum(known) if whole else None}
+    if anonymous:
+        content["person_id"] = next((reply["person_id"] for reply in replies if reply is not None), None)
+    return content

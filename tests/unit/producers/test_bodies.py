@@ -1,0 +1,139 @@
+"""Bodies within limits: size, unpacked size, time, how many at once; what was counted in is counted out."""
+
+import gzip
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from producers.answers import Headers, Refused
+from producers.bodies import ClientGone, Limits, Traffic, is_json, prefers_async, read_body
+
+
+class Client:
+    """Sends a body in chunks; hangs for ever after the last one when it is not `whole`."""
+
+    def __init__(self, chunks: Iterable[bytes], whole: bool = True) -> None:
+        self.chunks = list(chunks)
+        self.whole = whole
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.chunks:
+            return {"type": "http.disconnect"}
+        chunk = self.chunks.pop(0)
+        return {"type": "http.request", "body": chunk, "more_body": bool(self.chunks) or not self.whole}
+
+
+async def read(client: Client, headers: Headers | None = None, limits: Limits | None = None) -> bytes:
+    traffic = Traffic(limits or Limits(body_bytes=1000))
+    try:
+        with traffic.enter("c") as passage:
+            return await read_body(client.receive, headers or {}, passage)
+    finally:
+        assert (traffic.posts, traffic.bytes) == (0, 0)
+
+
+async def status(client: Client, headers: Headers | None = None, limits: Limits | None = None) -> int:
+    with pytest.raises(Refused) as caught:
+        await read(client, headers, limits)
+    return caught.value.answer.status
+
+
+async def test_chunks_become_one_body():
+    assert await read(Client([b"a", b"", b"bc"])) == b"abc"
+
+
+async def test_a_body_too_large_is_refused_before_and_while_it_comes():
+    assert await status(Client([b""]), {b"content-length": b"1001"}) == 413
+    assert await status(Client([b"x" * 600, b"x" * 600])) == 413
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"GZIP", b"x-gzip", b"deflate"])
+async def test_packed_bodies_are_unpacked(encoding: bytes):
+    packed = zlib.compress(b"{}") if encoding == b"deflate" else gzip.compress(b"{}")
+    assert await read(Client([packed]), {b"content-encoding": encoding}) == b"{}"
+
+
+async def test_identity_is_no_packing():
+    assert await read(Client([b"{}"]), {b"content-encoding": b"identity"}) == b"{}"
+
+
+async def test_a_bomb_is_refused():
+    bomb = gzip.compress(bytes(100_000))
+    assert len(bomb) < 1000
+    assert await status(Client([bomb]), {b"content-encoding": b"gzip"}) == 413
+
+
+@pytest.mark.parametrize("packed", [b"{}", gzip.compress(b"{}")[:-5], b""])
+async def test_broken_gzip_is_refused(packed: bytes):
+    assert await status(Client([packed]), {b"content-encoding": b"gzip"}) == 400
+
+
+async def test_other_encodings_are_refused():
+    assert await status(Client([b"{}"]), {b"content-encoding": b"br"}) == 415
+
+
+async def test_a_client_that_goes_is_not_answered():
+    with pytest.raises(ClientGone):
+        await read(Client([b"a"], whole=False))
+
+
+async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("producers.bodies.SWEEP_S", 0.01)
+    import asyncio
+
+    async def never() -> dict[str, Any]:
+        return await asyncio.get_running_loop().create_future()
+
+    client = Client([])
+    client.receive = never
+    assert await status(client, limits=Limits(body_seconds=0.05)) == 408
+
+
+def test_more_posts_than_allowed_are_refused_at_once():
+    traffic = Traffic(Limits(posts=2, posts_per_client=1))
+    with traffic.enter("a"):
+        with pytest.raises(Refused) as caught:
+            traffic.enter("a")
+        assert caught.value.answer.status == 429
+        assert (b"retry-after", b"1") in caught.value.answer.headers
+        with traffic.enter("b"), pytest.raises(Refused) as caught:
+            traffic.enter("c")
+        assert caught.value.answer.status == 503
+        assert (b"retry-after", b"1") in caught.value.answer.headers
+    with traffic.enter("a"):
+        assert traffic.posts == 1
+
+
+def test_more_bytes_than_allowed_are_refused():
+    traffic = Traffic(Limits(bytes_under_way=10))
+    with traffic.enter("a") as first, traffic.enter("b") as second:
+        first.grow(8)
+        with pytest.raises(Refused) as caught:
+            second.grow(8)
+        assert caught.value.answer.status == 503
+    assert traffic.bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits"),
+    [
+        (b"application/json", True),
+        (b"Application/JSON; charset=utf-8", True),
+        (b"application/vnd.sensor+json", True),
+        (b"text/plain", False),
+        (b"", False),
+        (b"application/x-www-form-urlencoded", False),
+    ],
+)
+def test_json_is_told_by_its_content_type(kind: bytes, fits: bool):
+    assert is_json({b"content-type": kind}) is fits
+
+
+@pytest.mark.parametrize(
+    ("prefer", "fits"),
+    [(b"respond-async", True), (b"wait=5, Respond-Async; x=1", True), (b"return=minimal", False), (b"", False)],
+)
+def test_the_preference_is_found_among_others(prefer: bytes, fits: bool):
+    assert prefers_async({b"prefer": prefer}) is fits
