@@ -136,7 +136,7 @@ def reset(*, yes: bool) -> None:
     with state.lock(ours.home):
         processes.end(leftovers(ours.home))
         shutil.rmtree(postgres.Postgres(ours.home / "postgres", None).socket_dir, ignore_errors=True)
-        for path in there:
+        for path in {*there, ours.run_dir}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     print(f"Deleted {', '.join(path.name for path in there)} in {ours.home}.")
     if ours.kafka_bootstrap or ours.database_url:

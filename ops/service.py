@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import threading
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from ops import processes
 from ops.errors import OperatorError
+
+# With less than this left, programs cannot even say why they end.
+NEARLY_FULL_BYTES = 5_000_000
 
 # What the command line puts before an operator's sentence.
 OWN = "sensorium: "
@@ -84,6 +88,8 @@ def cause_of_death(log: Path, begin: int = 0) -> str:
     with log.open("rb") as file:
         file.seek(max(begin if begin <= size else 0, size - 200_000))  # smaller than before: it was rotated
         text = file.read().decode(errors="replace")
+    if not text.strip() and shutil.disk_usage(log.parent).free < NEARLY_FULL_BYTES:
+        return CAUSES[0][1]
     return f"{telling_line(text)} (see {log})"
 
 
