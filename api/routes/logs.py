@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
@@ -16,8 +16,12 @@ from api.exports import Key, exported, walk
 from api.parameters import Asked, Int64, Text, wanted_format
 from api.routes.persons import required
 from projections.queries import curves, mix, persons, points
-from projections.queries.database import Connection, Database
+from projections.queries.database import Connection, Database, Read
 from projections.queries.points import EARLIEST, LATEST, Window
+
+T = TypeVar("T")
+Rows = list[dict[str, Any]]
+People = list[dict[str, Any]]
 
 MODEL = "emotion_logs"
 SCHEMA = pa.schema(
@@ -69,39 +73,47 @@ class Asking:
     query: LogsQuery
     window: Window
 
-    async def read(self, function: Any, *arguments: Any, **options: Any) -> Any:
-        """Run a read function of this question."""
-        call = partial(_called, function, arguments, options)
-        return await self.database.read(call, model=MODEL, as_of=self.query.as_of)
+    async def read(self, read: Read[T]) -> T:
+        """Run a read function in the view of the past that is asked for."""
+        return await self.database.read(read, model=MODEL, as_of=self.query.as_of)
 
     @property
     def is_mix(self) -> bool:
         """All persons of a session, mixed."""
         return self.query.person_id is None and self.query.session_person_id is None
 
-    async def people(self) -> list[dict[str, Any]]:
+    async def people(self, connection: Connection) -> People:
         """The persons asked about; none where nobody is known by that name."""
         query = self.query
+        device_id, session_id = query.device_id or "", query.session_id or ""
         if query.person_id is not None:
-            found = await self.read(persons.by_id, query.person_id)
+            found = await persons.by_id(connection, query.person_id)
         elif query.session_person_id is not None:
-            key = (query.device_id, query.session_id, query.session_person_id)
-            found = await self.read(persons.by_key, *key)
+            found = await persons.by_key(connection, device_id, session_id, query.session_person_id)
         else:
-            return await self.read(mix.persons, query.device_id, query.session_id, self.window)
+            return await mix.persons(connection, device_id, session_id, self.window)
         return [] if found is None else [found]
 
-    async def page(self, people: list[dict[str, Any]], window: Window, *, evidence: bool = False) -> Any:
+    async def page(self, connection: Connection, people: People, window: Window, *, evidence: bool = False) -> Rows:
         """The oldest rows within a window."""
         if not people:
             return []
         if self.is_mix:
-            return await self.read(mix.oldest, people, window)
-        return await self.read(points.of_person, people[0], window, evidence=evidence)
+            return await mix.oldest(connection, people, window)
+        return await points.of_person(connection, people[0], window, evidence=evidence)
 
+    async def rows(self, connection: Connection) -> Rows:
+        """One row more than asked for, to know whether there is a next page."""
+        more = replace(self.window, limit=self.window.limit + 1)
+        return await self.page(connection, await self.people(connection), more)
 
-async def _called(function: Any, arguments: Any, options: Any, connection: Connection) -> Any:
-    return await function(connection, *arguments, **options)
+    async def curve(self, connection: Connection, max_points: int) -> tuple[int | None, Rows]:
+        """Width of the buckets and the buckets, or None and the points."""
+        people = await self.people(connection)
+        chosen = await curves.choose(connection, people, self.window, max_points)
+        if chosen.raw:
+            return None, await self.page(connection, people, replace(self.window, limit=max_points))
+        return chosen.width, await curves.buckets(connection, people, self.window, chosen)
 
 
 def build(database: Database) -> APIRouter:
@@ -147,7 +159,7 @@ def _key(row: dict[str, Any]) -> Key:
 
 async def _listed(request: Request, asking: Asking) -> Response:
     limit = asking.window.limit
-    rows = await asking.page(await asking.people(), replace(asking.window, limit=limit + 1))
+    rows = await asking.read(asking.rows)
     after = cursors.write(*_key(rows[limit - 1])) if len(rows) > limit else None
     records = [_record(row, is_mix=asking.is_mix) for row in rows[:limit]]
     return json_answer(request, _answer(asking, records), after=after)
@@ -156,14 +168,9 @@ async def _listed(request: Request, asking: Asking) -> Response:
 async def _curve(asking: Asking, max_points: int) -> dict[str, Any]:
     if asking.query.after is not None:
         raise refused("after", "cursor", "A curve has no pages", asking.query.after)
-    people = await asking.people()
-    chosen = await asking.read(curves.choose, people, asking.window, max_points)
-    if chosen.raw:
-        rows = await asking.page(people, replace(asking.window, limit=max_points))
-        return _answer(asking, [_record(row, is_mix=asking.is_mix) for row in rows]) | {"bucket_ms": None}
-    return _answer(asking, await asking.read(curves.buckets, people, asking.window, chosen)) | {
-        "bucket_ms": chosen.width
-    }
+    width, rows = await asking.read(partial(asking.curve, max_points=max_points))
+    records = [_record(row, is_mix=asking.is_mix) for row in rows] if width is None else rows
+    return _answer(asking, records) | {"bucket_ms": width}
 
 
 async def _file(asking: Asking, kind: str) -> Response:
@@ -171,12 +178,12 @@ async def _file(asking: Asking, kind: str) -> Response:
     if asking.query.max_points is not None:
         raise refused("max_points", "format", "A curve is JSON; an export holds the points themselves")
     limit = asking.query.limit if "limit" in asking.query.model_fields_set else None
-    people = await asking.people()
+    people = await asking.read(asking.people)
     names = asking.query.device_id, asking.query.session_id
 
-    async def read(after: Key | None, size: int) -> list[dict[str, Any]]:
+    async def read(after: Key | None, size: int) -> Rows:
         window = replace(asking.window, after=after, limit=size)  # pyright: ignore[reportArgumentType]
-        rows = await asking.page(people, window, evidence=True)
+        rows = await asking.read(partial(asking.page, people=people, window=window, evidence=True))
         return [_exported(people[0], names, row) for row in rows]
 
     return await exported(kind, "logs", SCHEMA, walk(read, _key, asking.window.after, limit))

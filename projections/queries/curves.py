@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from projections.queries.points import Window
-from projections.queries.pyramid import LEVELS, Plan, plan, start_of, width_ms
+from projections.queries.pyramid import Plan, finest, plan, start_of, width_ms
 
 if TYPE_CHECKING:
     from projections.queries.database import Connection
@@ -57,7 +57,7 @@ async def choose(connection: Connection, people: Sequence[Mapping[str, Any]], wi
 async def _count(
     connection: Connection, people: Sequence[Mapping[str, Any]], clipped: Sequence[Window], lived: int
 ) -> int:
-    level = next((k for k in range(LEVELS) if lived // width_ms(k) <= 200), LEVELS - 1)
+    level = finest(lived, 200)
     parameters = _range(people, clipped, width_ms(level)) | {"level": level}
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(_COUNT, parameters)

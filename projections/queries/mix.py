@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from projections.queries.points import Window
-from projections.queries.pyramid import LEVELS, start_of, width_ms
+from projections.queries.pyramid import finest, start_of, width_ms
 
 if TYPE_CHECKING:
     from projections.queries.database import Connection
@@ -83,22 +83,35 @@ async def _merge(connection: Connection, people: Sequence[Mapping[str, Any]], wi
 
 
 async def _tightened(connection: Connection, people: Sequence[Mapping[str, Any]], window: Window) -> int:
-    """Walk down the pyramid to the 4 s bucket in which the last wanted point lies; five small index reads."""
+    """Walk down the pyramid to the bucket in which the last wanted point lies, until little more is read than asked."""
     ids = [one["person_id"] for one in people]
-    begin = max(window.from_ms, min(one["min_ms"] for one in people) - 1) + 1
-    last, first, seen = min(window.last_ms, max(one["max_ms"] for one in people)), None, 0
-    for level in reversed(range(LEVELS)):
+    begin = max(window.from_ms + 1, min(one["min_ms"] for one in people))
+    last = min(window.last_ms, max(one["max_ms"] for one in people))
+    first, seen = begin, 0
+    lived = sum(min(one["max_ms"], last) - max(one["min_ms"], begin) for one in people)
+    for level in range(finest(lived, 500), -1, -1):
         width = width_ms(level)
         # A bucket that began before the window holds an unknown number of points of it: not counted.
-        start = -(-begin // width) * width if first is None else first
+        parameters = (ids, level, -(-first // width) * width, start_of(last, width))
         async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(_COUNTS, (ids, level, start, start_of(last, width)))
+            await cursor.execute(_COUNTS, parameters)
             rows = await cursor.fetchall()
-        for row in rows:
-            if seen + row["n"] >= window.limit:
-                first, last = row["bucket_ms"], min(last, row["bucket_ms"] + width - 1)
+        found, seen = crossing(rows, seen, window.limit)
+        if found is not None:
+            first, last = found["bucket_ms"], min(last, found["bucket_ms"] + width - 1)
+            if found["n"] <= window.limit:
                 break
-            seen += row["n"]
+        elif first != begin:
+            break
         else:
-            first, seen = None, 0
+            seen = 0
     return last
+
+
+def crossing(rows: Sequence[Mapping[str, Any]], seen: int, limit: int) -> tuple[Mapping[str, Any] | None, int]:
+    """The bucket (bucket_ms, n) with which `limit` is reached, and what had been seen before it."""
+    for row in rows:
+        if seen + row["n"] >= limit:
+            return row, seen
+        seen += row["n"]
+    return None, seen

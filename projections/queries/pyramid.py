@@ -20,6 +20,11 @@ def start_of(t_ms: int, width: int) -> int:
     return t_ms - t_ms % width
 
 
+def finest(lived_ms: int, rows: int) -> int:
+    """The finest level on which so long a time has at most so many buckets; the coarsest where none has."""
+    return next((level for level in range(LEVELS) if lived_ms // width_ms(level) <= rows), LEVELS - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a curve is answered: rows as they are, points put into buckets of `width`, or a level's buckets merged."""
@@ -33,17 +38,16 @@ def plan(n_points: int, span_ms: int, lived_ms: int, max_points: int) -> Plan:
     """Choose for `n_points` over `span_ms`, of people who were there for `lived_ms` altogether.
 
     A bucket draws two points of each signal (its lowest and its highest), so there are at most half as many buckets.
-    Reading some thousand rows by key costs milliseconds, so those are put into buckets as finely as asked; beyond
-    that the finest level is taken that costs at most four rows a bucket.
+    Reading some thousand rows by key costs milliseconds (1 us a point, 2.5 us a bucket), so those are put into
+    buckets as finely as asked; beyond that the finest level is taken that costs at most three rows a bucket.
     """
     if n_points <= max_points:
         return Plan(raw=True)
     wanted = max(1, max_points // 2)
     # One bucket fewer: a range that is not aligned touches one more than it is long.
     needed = -(-span_ms // max(1, wanted - 1)) or 1
-    if n_points <= max(4 * max_points, 8_000):
+    if n_points <= max(2 * max_points, 6_000):
         return Plan(raw=False, width=needed)
-    affordable = 4 * max(wanted, 250)
-    level = next((k for k in range(LEVELS) if lived_ms // width_ms(k) <= affordable), LEVELS - 1)
+    level = finest(lived_ms, 3 * max(wanted, 250))
     step = width_ms(level)
     return Plan(raw=False, level=level, width=step * max(1, -(-needed // step)))
