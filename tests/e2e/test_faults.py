@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from schemas import serde
 from schemas.identity import murmur2_partition
@@ -117,13 +122,45 @@ def test_posts_are_taken_while_postgresql_is_away(stack, load):
 
 
 @pytest.mark.parametrize("service", ["projector", "processors"])
-def test_stopped_for_longer_than_the_session(stack, load, service):
+def test_stopped_until_another_took_its_place(stack, load, service):
     """A process that wakes up after its session has ended must not write over whoever took its place."""
     with stack.paused(service):
-        more_posts(load, 60)
+        if service == "processors":
+            eventually(lambda: not members(stack), timeout=60, interval=0.2)
+        with another(stack, service):
+            records, ends = exactly_once.read_log(stack.kafka_bootstrap)
+            assert records
+            if service == "projector":
+                exactly_once.wait_projected(stack, ends)
+            else:
+                exactly_once.wait_processed(stack, ends)
+            for process in psutil.Process(stack.pid(service)).children(recursive=True):
+                process.resume()
+            psutil.Process(stack.pid(service)).resume()
+            more_posts(load, 40)
     more_posts(load, 20)
     load.stop()
     exactly_once.check(stack, load)
+
+
+def members(stack: Stack) -> int:
+    """How many members the group of the processor has."""
+    admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap})
+    (described,) = admin.describe_consumer_groups(["emotion.moments"]).values()
+    return len(described.result(10).members)
+
+
+@contextmanager
+def another(stack: Stack, service: str) -> Iterator[None]:
+    """A second process of a service beside the first."""
+    command = [sys.executable, "-m", "ops.cli", "serve", service]
+    process = subprocess.Popen(command, env=stack.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+        assert process.poll() is None, "the second process did not stay"
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def test_poison_on_the_topic(stack, load):
@@ -185,7 +222,7 @@ def test_moments_are_those_of_one_quiet_reading(stack):
 
     states = {}
     for record in records:
-        state = states.get(record.partition, processor.state.fresh())
+        state = states.get(record.partition, processor.state.empty())
         decision = decide(processor, state, record)
         states[record.partition] = decision.state
         for message in decision.messages:
