@@ -22,7 +22,7 @@ from edge_agents.emotion_sensor.detection import FaceDetector
 from edge_agents.emotion_sensor.errors import SourceUnavailable
 from edge_agents.emotion_sensor.expressions import ExpressionModel
 from edge_agents.emotion_sensor.frame_sender import FrameSender
-from edge_agents.emotion_sensor.keepers import PointKeeper, TotalsKeeper
+from edge_agents.emotion_sensor.keepers import BothKeepers, PointKeeper, TotalsKeeper
 from edge_agents.emotion_sensor.model_store import model_file
 from edge_agents.emotion_sensor.outbox import Outbox
 from edge_agents.emotion_sensor.recorder import Recorder, RecorderRules
@@ -32,10 +32,10 @@ from edge_agents.emotion_sensor.settings import SensorSettings
 from edge_agents.emotion_sensor.sources import Frame, Pictures, Playlist, Source, Video
 from edge_agents.emotion_sensor.status import sentence
 from edge_agents.emotion_sensor.storage import sole_sensor
-from edge_agents.emotion_sensor.totals import Totals, TotalsReporter
+from edge_agents.emotion_sensor.totals import LONGEST_LOOK_S, Totals, TotalsReporter
 from edge_agents.emotion_sensor.tracking import TrackingRules
 
-STATUS_EVERY_S = 60.0
+FIRST_STATUS_S, STATUS_EVERY_S = 10.0, 60.0
 log = logging.getLogger(__name__)
 
 
@@ -45,8 +45,8 @@ def run(settings: SensorSettings, stop: threading.Event) -> None:
     source = source_of(settings)
     with sole_sensor(settings.directory), ExitStack() as stack:
         model = ExpressionModel(model_file(settings.directory / "models", settings.model))
-        keep = stack.enter_context(_totals(settings) if settings.mode == "totals" else _points(settings))
-        sensor = Sensor(Eyes(FaceDetector(), model), keep, _wall(settings), _steady(settings))
+        keeper = stack.enter_context(_keeper(settings))
+        sensor = Sensor(Eyes(FaceDetector(), model), keeper, _wall(settings), _steady(settings))
         if settings.frames:
             sensor.live = stack.enter_context(_live(settings))
         log.info("Sensing as %s for %s; home %s.", settings.device_id, settings.server, settings.directory)
@@ -94,11 +94,25 @@ def _rules(settings: SensorSettings) -> TrackingRules:
 
 
 @contextmanager
-def _points(settings: SensorSettings) -> Generator[Keeper]:
+def _keeper(settings: SensorSettings) -> Generator[Keeper]:
+    with ExitStack() as stack:
+        points = stack.enter_context(_points(settings)) if settings.mode != "totals" else None
+        totals = stack.enter_context(_totals(settings)) if settings.mode != "points" else None
+        if points is not None and totals is not None:
+            yield BothKeepers(points, totals)
+        elif points is not None:
+            yield points
+        elif totals is not None:
+            yield totals
+
+
+@contextmanager
+def _points(settings: SensorSettings) -> Generator[PointKeeper]:
     outbox = open_outbox(settings)
     left = outbox.finish_all()
     if left:
         log.warning("The last run was cut short: %d open visits are posted as far as they were seen.", left)
+    log.info("%s", sentence(outbox.backlog()))
     sender = Sender(partial(open_outbox, settings), _delivery(settings))
     rules = RecorderRules(settings.flush_points, settings.flush_seconds)
     csv = _csv(settings)
@@ -123,12 +137,13 @@ def _csv(settings: SensorSettings) -> CsvLog | None:
 
 
 @contextmanager
-def _totals(settings: SensorSettings) -> Generator[Keeper]:
+def _totals(settings: SensorSettings) -> Generator[TotalsKeeper]:
     totals = Totals(settings.directory)
     reporter = TotalsReporter(settings.device_id, partial(Totals, settings.directory), _delivery(settings))
     reporter.start()
     try:
-        yield TotalsKeeper(totals, _rules(settings))
+        # At a low frame rate looks are far apart by themselves.
+        yield TotalsKeeper(totals, _rules(settings), max(LONGEST_LOOK_S, 2.5 / settings.fps))
     finally:
         reporter.stop(settings.grace)
         totals.close()
@@ -151,7 +166,9 @@ def _reporting(settings: SensorSettings, sensor: Sensor) -> Generator[None]:
 
     def report() -> None:
         outbox = open_outbox(settings)
-        while not ended.wait(STATUS_EVERY_S):
+        pause = FIRST_STATUS_S
+        while not ended.wait(pause):
+            pause = STATUS_EVERY_S
             try:
                 outbox.note_rate(sensor.meter.points_per_second)
                 log.info("%.1f frames/s. %s", sensor.meter.frames_per_second, sentence(outbox.backlog()))

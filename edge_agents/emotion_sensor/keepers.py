@@ -1,4 +1,4 @@
-"""The two ways to keep what is seen: points of visits (mode points) and seconds of moods (mode totals)."""
+"""The ways to keep what is seen: points of visits (mode points), seconds of moods (mode totals), or both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_agents.emotion_sensor.clock import PointTimes
 from edge_agents.emotion_sensor.outbox import Outbox
 from edge_agents.emotion_sensor.recorder import HELD_IN_MEMORY, Recorder
 from edge_agents.emotion_sensor.sensor import Seen, points_of
-from edge_agents.emotion_sensor.totals import Totals, Watch
+from edge_agents.emotion_sensor.totals import LONGEST_LOOK_S, Totals, Watch
 from edge_agents.emotion_sensor.tracking import Tracker, TrackingRules
 
 log = logging.getLogger(__name__)
@@ -59,23 +59,25 @@ class PointKeeper:
 class TotalsKeeper:
     """Adds up seconds by the strongest expression. People are numbered on over all sessions."""
 
-    def __init__(self, totals: Totals, rules: TrackingRules) -> None:
+    def __init__(self, totals: Totals, rules: TrackingRules, longest_look_s: float = LONGEST_LOOK_S) -> None:
         self._totals = totals
         self._rules = rules
-        self._watch = Watch()
+        self._watch = Watch(longest_look_s)
+        self._before = 0  # people of earlier sessions: each number is somebody's for ever
         self._held: deque[tuple[Looks, int]] = deque(maxlen=HELD_IN_MEMORY)
         self._complained_s = float("-inf")
 
     def new_session(self, wall_ms: int) -> Tracker:
         """Numbers go on after the highest one that was ever kept."""
         log.info("Totals begin at %s.", datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="seconds"))
-        self._watch = Watch()
-        return Tracker(self._rules, first_person=self._totals.next_person())
+        self._watch = Watch(self._watch.longest_s)
+        self._before = self._totals.next_person() - 1
+        return Tracker(self._rules)
 
     def keep(self, seen: Seen, wall_ms: int, now_s: float) -> None:
         """Add the time since each person's last look to what the face shows now."""
         looks: Looks = {
-            one.session_person_id: (strongest(shares), self._watch.look(one.session_person_id, now_s))
+            self._before + one.session_person_id: (strongest(shares), self._watch.look(one.session_person_id, now_s))
             for one, shares in seen
         }
         if looks:
@@ -96,3 +98,26 @@ class TotalsKeeper:
             self._complained_s = now_s
             text = "The totals cannot be written (%s): %d looks are held in memory (at most %d). Free disk space."
             log.error(text, error, len(self._held), HELD_IN_MEMORY)
+
+
+class BothKeepers:
+    """Points and totals of the same people; the points' keeper numbers them."""
+
+    def __init__(self, points: PointKeeper, totals: TotalsKeeper) -> None:
+        self._points = points
+        self._totals = totals
+
+    def new_session(self, wall_ms: int) -> Tracker:
+        """One session for both."""
+        self._totals.new_session(wall_ms)
+        return self._points.new_session(wall_ms)
+
+    def keep(self, seen: Seen, wall_ms: int, now_s: float) -> None:
+        """Points first: they are what cannot be had again."""
+        self._points.keep(seen, wall_ms, now_s)
+        self._totals.keep(seen, wall_ms, now_s)
+
+    def end(self, persons: Sequence[int], now_s: float) -> None:
+        """These people are gone for both."""
+        self._points.end(persons, now_s)
+        self._totals.end(persons, now_s)

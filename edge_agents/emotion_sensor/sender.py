@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from edge_agents.emotion_sensor.backoff import Backoff
 from edge_agents.emotion_sensor.delivery import Delivery, Later, Refused, Stored, Verdict, says_ok
+from edge_agents.emotion_sensor.errors import SensorError
 from edge_agents.emotion_sensor.outbox import Outbox, Post
 
 BULK = "/api/v1/logs/bulk"
@@ -42,14 +43,18 @@ class Sender:
         self._thread.join(grace_s)
 
     def _run(self) -> None:
-        outbox = self._open_outbox()
+        outbox: Outbox | None = None
         while True:
             self._wake.clear()
             try:
+                outbox = outbox or self._open_outbox()
                 pause = self.step(outbox)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, SensorError) as error:
                 log.warning("The outbox cannot be read or written (%s); tried again in 5 s.", error)
                 pause = 5.0
+            except Exception:  # a slip of ours must not leave a device that senses and never sends
+                log.exception("Sending failed in a way that was not foreseen; tried again in 60 s.")
+                pause = 60.0
             if pause is None or pause > 0:
                 if self._stopping.is_set():
                     return

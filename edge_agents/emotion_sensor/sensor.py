@@ -46,6 +46,7 @@ class Meter:
     frames_per_second: float = 0.0
     points_per_second: float = 0.0
     _last_s: float | None = None
+    _watched_s: float = 0.0
 
     def frame(self, points: int, now_s: float) -> None:
         """Count a frame with so many points, seen at `now_s`."""
@@ -53,8 +54,12 @@ class Meter:
         if last is None or now_s <= last:
             return
         passed = now_s - last
-        self.frames_per_second += (1 / passed - self.frames_per_second) * min(1.0, passed / 10)
-        self.points_per_second += (points / passed - self.points_per_second) * min(1.0, passed / 60)
+        # A plain mean until there is a whole window to look back on.
+        self._watched_s += passed
+        self.frames_per_second += (1 / passed - self.frames_per_second) * passed / max(passed, min(10, self._watched_s))
+        self.points_per_second += (
+            (points / passed - self.points_per_second) * passed / max(passed, min(60, self._watched_s))
+        )
 
 
 @dataclass(slots=True)

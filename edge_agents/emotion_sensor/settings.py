@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 
 from edge_agents.emotion_sensor.errors import SensorError
 
-MODES = ("points", "totals")
+MODES = ("points", "totals", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SensorSettings:
     media: Annotated[Path | None, About("Source", "Folder for --demo with faces/ and video/ in it.")] = None
     loop: Annotated[bool, About("Source", "Begin again at the end (the demo always does).")] = False
     seconds: Annotated[float, About("Source", "How long each picture is shown.")] = 8.0
-    fps: Annotated[float, About("Source", "Frames looked at per second.")] = 6.0
+    fps: Annotated[float, About("Source", "Frames looked at per second.")] = 5.0
     as_fast_as_possible: Annotated[
         bool, About("Source", "Do not wait for real time; points carry the media's time.")
     ] = False
@@ -45,9 +46,9 @@ class SensorSettings:
     server: Annotated[str, About("Server", "Address of the gateway.")] = "http://127.0.0.1:8000"
     device_id: Annotated[str, About("Server", "Name of this device.")] = "emotion_sensor_1"
     token: Annotated[str | None, About("Server", "Bearer token, where the server wants one.")] = None
-    mode: Annotated[str, About("Server", "points (a post per visit) or totals (seconds of each mood, every 5 s).")] = (
-        "points"
-    )
+    mode: Annotated[
+        str, About("Server", "points (a post per visit), totals (seconds of each mood, every 5 s) or both.")
+    ] = "points"
     frames: Annotated[bool, About("Server", "Also send a picture twice a second, for the live view.")] = False
     gzip: Annotated[bool, About("Server", "Compress posts.")] = True
     flush_points: Annotated[int, About("Server", "Post a visit in parts of so many points.")] = 500
@@ -61,7 +62,7 @@ class SensorSettings:
     @property
     def directory(self) -> Path:
         """The home of this device: `home`, else a folder of its own below the project's."""
-        return self.home or _sensorium_home() / "emotion-sensor" / self.device_id
+        return self.home or _sensorium_home() / "emotion-sensor" / re.sub(r"[^\w.-]|^\.+", "_", self.device_id)
 
 
 def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> SensorSettings:
@@ -113,6 +114,8 @@ def _parsed(name: str, text: str, kind: type) -> Any:
 def _check(settings: SensorSettings) -> None:
     if settings.mode not in MODES:
         raise SensorError(f"mode {settings.mode!r} is unknown: say {' or '.join(MODES)}")
+    if not settings.server.startswith(("http://", "https://")):
+        raise SensorError(f"server {settings.server!r}: say http://HOST:PORT or https://HOST")
     for name in ("fps", "seconds", "lost_after", "flush_points", "flush_seconds", "outbox_mb"):
         if not getattr(settings, name) > 0:
             raise SensorError(f"{name.replace('_', '-')} must be greater than 0")

@@ -6,18 +6,19 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edge_agents.emotion_sensor.backoff import Backoff
 from edge_agents.emotion_sensor.delivery import Delivery, Later, Refused, Stored, Verdict, says_status_ok
+from edge_agents.emotion_sensor.errors import SensorError
 from edge_agents.emotion_sensor.storage import open_database, transaction
 
 MOODS = ("happy", "sad", "angry", "neutral")
 BATCH = "/api/emotions/batch"
-# One look must never count for more: what lies between two looks that far apart was not seen.
+# Two looks further apart than this had something unseen between them: it counts for nobody.
 LONGEST_LOOK_S = 1.0
 PEOPLE_A_POST = 500
 log = logging.getLogger(__name__)
@@ -27,16 +28,14 @@ log = logging.getLogger(__name__)
 class Watch:
     """Turns looks at people into seconds. Pure; a pause of the program or of the camera counts for nobody."""
 
-    _last_s: dict[int, float]
-
-    def __init__(self) -> None:
-        self._last_s = {}
+    longest_s: float = LONGEST_LOOK_S
+    _last_s: dict[int, float] = field(default_factory=dict[int, float])
 
     def look(self, person: int, now_s: float) -> float:
-        """Seconds that this look adds: the time since the last one; 0 after more than LONGEST_LOOK_S and at first."""
+        """Seconds that this look adds: the time since the last one; 0 after more than `longest_s` and at first."""
         last, self._last_s[person] = self._last_s.get(person), now_s
         passed = 0.0 if last is None else now_s - last
-        return passed if 0 < passed <= LONGEST_LOOK_S else 0.0
+        return passed if 0 < passed <= self.longest_s else 0.0
 
     def forget(self, persons: Sequence[int]) -> None:
         """These people are gone."""
@@ -121,14 +120,19 @@ class TotalsReporter:
         self._thread.join(grace_s)
 
     def _run(self) -> None:
-        totals, pause = self._open_totals(), self._every_s
+        totals: Totals | None = None
+        pause = self._every_s
         while True:
             last = self._stopping.wait(pause)
             try:
+                totals = totals or self._open_totals()
                 pause = self.step(totals)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, SensorError) as error:
                 log.warning("The totals cannot be read or written (%s); tried again in 5 s.", error)
                 pause = 5.0
+            except Exception:  # a slip of ours must not leave a device that senses and never sends
+                log.exception("Reporting failed in a way that was not foreseen; tried again in 60 s.")
+                pause = 60.0
             if last:
                 return
 

@@ -59,7 +59,6 @@ class Tracker:
     """State of one session. Numbers of tracks and persons begin at 1 and are never given twice."""
 
     rules: TrackingRules = field(default_factory=TrackingRules)
-    first_person: int = 1
     _tracks: list[_Track] = field(default_factory=list["_Track"])
     _waiting: list[_Waiting] = field(default_factory=list["_Waiting"])
     _last_track: int = 0
@@ -132,7 +131,7 @@ class Tracker:
 
     def _new_person(self) -> int:
         self._persons += 1
-        return self.first_person + self._persons - 1
+        return self._persons
 
     def _ended(self, now_s: float) -> tuple[int, ...]:
         gone = [one for one in self._waiting if now_s - one.seen_s > self.rules.person_lost_s]

@@ -26,9 +26,10 @@ def test_a_flag_beats_the_environment_and_the_environment_the_default() -> None:
     [
         ({"SENSOR_FPS": "fast"}, "SENSOR_FPS"),
         ({"SENSOR_LOOP": "perhaps"}, "SENSOR_LOOP"),
-        ({"SENSOR_MODE": "moods"}, "points or totals"),
+        ({"SENSOR_MODE": "moods"}, "points or totals or both"),
         ({"SENSOR_FPS": "0"}, "greater than 0"),
         ({"SENSOR_FPS": "nan"}, "greater than 0"),
+        ({"SENSOR_SERVER": "gateway:8000"}, "http://"),
         ({"SENSOR_CAMERA": "0", "SENSOR_DEMO": "true"}, "one source"),
     ],
 )
@@ -46,6 +47,7 @@ def test_every_setting_is_explained_and_has_a_variable() -> None:
 def test_each_device_has_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENSORIUM_HOME", "/srv/home")
     assert load({"device_id": "pi"}, {}).directory == Path("/srv/home/emotion-sensor/pi")
+    assert load({"device_id": "../../etc"}, {}).directory.parent == Path("/srv/home/emotion-sensor")
 
 
 def test_without_a_source_the_sensor_says_what_to_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

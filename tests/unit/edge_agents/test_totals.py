@@ -121,3 +121,11 @@ def test_on_a_full_disk_looks_are_held_and_counted_later(totals: Totals, caplog:
     gate[0] = True
     keeper.keep(seen, NOON_MS + 1000, 1.0)
     assert totals.unreported()[0][1] == pytest.approx(1.0)
+
+
+def test_people_of_a_later_session_have_numbers_of_their_own(totals: Totals) -> None:
+    totals.add({7: ("happy", 1.0)}, NOON_MS)
+    keeper = TotalsKeeper(totals, TrackingRules())
+    keeper.new_session(NOON_MS)
+    keeper.keep([(Sighting(1, 1, Box(0, 0, 9, 9)), {"sad": 1.0})], NOON_MS + 1, 0.0)
+    assert [row[0] for row in totals.unreported()] == [7, 8]
