@@ -21,6 +21,7 @@ IDLE_POLL_S = 0.1
 SCAN_S = 0.05  # deadlines are looked at this often
 RETRY_S = 1.0
 LATE_WAIT_S = 0.25
+PROBE_S = 5.0
 CAPACITY = 65_536
 _BATCH = 1000
 
@@ -35,7 +36,7 @@ class ReplyReader:
     """Replies to this gateway instance, by correlation id.
 
     A post waits `wait_s` after its acknowledgement. When replies stop coming (the read model or its database is away),
-    only one post a second waits that long, the others `LATE_WAIT_S`, so that devices are not held up.
+    only one post every `PROBE_S` waits that long, the others `LATE_WAIT_S`, so that devices are not held up.
     """
 
     def __init__(self, bootstrap: str, instance_id: str, *, wait_s: float = 2.0) -> None:
@@ -93,7 +94,7 @@ class ReplyReader:
         if not self._late:
             return now + self.wait_s
         if now >= self._next_probe:
-            self._next_probe = now + 1.0
+            self._next_probe = now + PROBE_S
             return now + self.wait_s
         return now + min(LATE_WAIT_S, self.wait_s)
 
@@ -142,8 +143,13 @@ class ReplyReader:
     def _give_up(self, now: float) -> None:
         for waiting in self._waiting.values():
             if now >= waiting.deadline and not waiting.future.done():
-                self._late = True
+                self._fall_behind(now)
                 waiting.future.set_result(None)
+
+    def _fall_behind(self, now: float) -> None:
+        if not self._late:
+            self._late = True
+            self._next_probe = now + PROBE_S
 
     def _dispatch(self, message: Message) -> None:
         correlation_id = dict(message.headers() or []).get("correlation-id")
