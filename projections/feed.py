@@ -59,11 +59,16 @@ class Batch:
 
 def make_batch(consumer: str, projector: Projector, records: Sequence[Record], ends: Positions) -> Batch:
     """Decode and lay out; records redriven to somebody else count as read and no more."""
+    meant = [record for record in records if not record.is_redriven_to_another(consumer)]
+    try:
+        prepared = projector.prepare_undecoded(meant)
+    except UNFIT as failure:
+        return Batch(list(records), dict(ends), [], None, failure)
+    if prepared is not None:
+        return Batch(list(records), dict(ends), [], prepared)
     events: list[Event] = []
     letters: list[Letter] = []
-    for record in records:
-        if record.is_redriven_to_another(consumer):
-            continue
+    for record in meant:
         try:
             events.append(Event(record, *serde.decode(record.value)))
         except InvalidEvent as error:

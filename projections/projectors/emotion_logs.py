@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from projections import emotion_tables as sql
 from projections.emotion_months import Months
 from projections.emotion_persons import Known, PersonKey, Persons
-from projections.emotion_rows import Ints, Layout, Points, gather, lay_out
+from projections.emotion_rows import Ints, Layout, Points, columns_of, gather, lay_out
 from projections.emotion_sums import Owner, Sums, owners_of
 from projections.emotion_totals import Rows
 from projections.read_model import BulkLoad, Effects, Event, ReadModel, Reply, Target
 from projections.store import Transaction
 from projections.store_arrays import f8, i2, i4, i8
+from schemas.emotion_columns import decode_posts
 from schemas.emotions import NO_BOX
-from schemas.errors import InvalidEvent
+from schemas.record import Record
 
 Mask = NDArray[np.bool_]
-FARTHEST_MS: Final = 2**60
 RESOLVED_AT_ONCE: Final = 20_000
 _TABLES: Final = ("points", "buckets", "heatmaps", "sessions", "persons")
 
@@ -32,7 +32,7 @@ class Prepared:
     """A batch: truncations first (offset of the newest one per partition), then the points that come after them."""
 
     truncated: dict[tuple[str, int], int]
-    settled: list[Event]
+    settled: list[Record]
     """Truncations, and posts that one of them undoes at once: nothing is known of what they would have inserted."""
     points: Points
     layout: Layout
@@ -62,21 +62,27 @@ class EmotionLogs:
     def prepare(self, events: Sequence[Event]) -> Prepared:
         """Lay the points out for COPY; what a truncation in the same batch undoes is left out."""
         truncated = {_place(event): event.record.offset for event in events if event.name == "EmotionLogsTruncated"}
-        settled = [event for event in events if event.record.offset <= truncated.get(_place(event), -1)]
+        settled = [event.record for event in events if event.record.offset <= truncated.get(_place(event), -1)]
         left = [event for event in events if event.record.offset > truncated.get(_place(event), -1)]
         posts = [event for event in left if event.name == "EmotionPointsRecorded"]
-        points = gather(posts)
-        if len(points) and max(-points.t_ms.min(), points.t_ms.max()) > FARTHEST_MS:
-            raise InvalidEvent("A point's time is beyond any calendar.")
+        points = gather([post.record for post in posts], columns_of([post.body for post in posts]))
         return Prepared(truncated, settled, points, lay_out(points))
+
+    def prepare_undecoded(self, records: Sequence[Record]) -> Prepared | None:
+        """The same at once for a batch of nothing but ordinary posts; else None."""
+        columns = decode_posts([record.value for record in records])
+        if columns is None:
+            return None
+        points = gather(records, columns)
+        return Prepared({}, [], points, lay_out(points))
 
     def write(self, transaction: Transaction, prepared: Prepared) -> Effects:
         """Truncate, then insert what is new; replies tell how many of a post's points were."""
-        effects = Effects(replies=[Reply(event.record) for event in prepared.settled])
+        effects = Effects(replies=[Reply(record) for record in prepared.settled])
         if prepared.truncated:
             self._truncate(transaction, sorted(partition for _, partition in prepared.truncated))
             effects.truncated |= prepared.truncated
-        if prepared.points.events:
+        if prepared.points.records:
             self._insert(transaction, prepared.points, prepared.layout, effects)
         self._suspicious = False
         return effects
@@ -104,7 +110,7 @@ class EmotionLogs:
         verdict = _judge(points, keys, people, distrust=self._suspicious)
         inserted = np.zeros(0, np.bool_)
         if len(points):
-            self._months.ensure(transaction, points.t_ms)
+            self._months.ensure(transaction, points.columns.t_ms)
             inserted = self._store(transaction, points, layout, verdict)
             effects.sessions |= self._sums.add(
                 transaction, _rows(points, verdict, inserted), _owners(points, keys, people)
@@ -156,8 +162,8 @@ def _judge(points: Points, keys: list[PersonKey], people: dict[PersonKey, Known]
     number = np.repeat(run_number, lengths)
     rises = bool(points.run_rises.all())
     if len(points):
-        first = points.t_ms[points.run_start].tolist()
-        last = np.maximum.reduceat(points.t_ms, points.run_start).tolist()
+        first = points.columns.t_ms[points.run_start].tolist()
+        last = np.maximum.reduceat(points.columns.t_ms, points.run_start).tolist()
         for key, first_ms, last_ms in zip(keys, first, last, strict=True):
             known = people[key]
             rises = rises and first_ms > known.newest_ms
@@ -165,11 +171,15 @@ def _judge(points: Points, keys: list[PersonKey], people: dict[PersonKey, Known]
     everything = np.ones(len(points), np.bool_)
     if rises and not distrust:
         return Verdict(number, _order_of_runs(run_number, points.run_start, lengths), everything, ~everything)
-    order = np.lexsort((points.track_id, points.t_ms, number))
+    order = np.lexsort((points.columns.track_id, points.columns.t_ms, number))
     double = np.zeros(len(points), np.bool_)
-    same = (np.diff(number[order]) == 0) & (np.diff(points.t_ms[order]) == 0) & (np.diff(points.track_id[order]) == 0)
+    same = (
+        (np.diff(number[order]) == 0)
+        & (np.diff(points.columns.t_ms[order]) == 0)
+        & (np.diff(points.columns.track_id[order]) == 0)
+    )
     double[order[1:]] = same
-    doubtful = ~double & ((points.t_ms <= np.repeat(run_newest, lengths)) | distrust)
+    doubtful = ~double & ((points.columns.t_ms <= np.repeat(run_newest, lengths)) | distrust)
     return Verdict(number, order, ~double & ~doubtful, doubtful)
 
 
@@ -183,16 +193,17 @@ def _order_of_runs(run_number: Ints, run_start: Ints, lengths: Ints) -> Ints:
 
 def _rows(points: Points, verdict: Verdict, inserted: Mask) -> Rows:
     order = verdict.order if inserted.all() else verdict.order[inserted[verdict.order]]
-    return Rows(verdict.number, points.t_ms, points.valence, points.arousal, points.offset).take(order)
+    return Rows(
+        verdict.number, points.columns.t_ms, points.columns.valence, points.columns.arousal, points.offset
+    ).take(order)
 
 
 def _keys_of_runs(points: Points) -> list[PersonKey]:
-    events = points.event_of_row[points.run_start].tolist()
-    persons = points.session_person_id[points.run_start].tolist()
-    bodies = [event.body for event in points.events]
+    columns = points.columns
+    posts = points.post_of_row[points.run_start].tolist()
+    persons = columns.session_person_id[points.run_start].tolist()
     return [
-        (bodies[event]["device_id"], bodies[event]["session_id"], person)
-        for event, person in zip(events, persons, strict=True)
+        (columns.device_id[post], columns.session_id[post], person) for post, person in zip(posts, persons, strict=True)
     ]
 
 
@@ -205,21 +216,21 @@ def _owners(points: Points, keys: list[PersonKey], people: dict[PersonKey, Known
 
 
 def _replies(points: Points, keys: list[PersonKey], people: dict[PersonKey, Known], inserted: Mask) -> list[Reply]:
-    counts = np.bincount(points.event_of_row[inserted], minlength=len(points.events)).tolist()
+    counts = np.bincount(points.post_of_row[inserted], minlength=len(points.records)).tolist()
     first: dict[int, int] = {}
-    for event, key in zip(points.event_of_row[points.run_start].tolist(), keys, strict=True):
-        first.setdefault(event, people[key].number)
-    return [Reply(event.record, inserted=counts[i], person_id=first.get(i)) for i, event in enumerate(points.events)]
+    for post, key in zip(points.post_of_row[points.run_start].tolist(), keys, strict=True):
+        first.setdefault(post, people[key].number)
+    return [Reply(record, inserted=counts[i], person_id=first.get(i)) for i, record in enumerate(points.records)]
 
 
 def _insert_doubtful(transaction: Transaction, points: Points, verdict: Verdict, row_id: Ints) -> Mask:
     at = np.flatnonzero(verdict.doubtful)
-    texts = points.absolute_time
+    texts = points.columns.absolute_time
     done = transaction.rows(
         _INSERT_DOUBTFUL,
-        i8(row_id[at]), i8(points.t_ms[at]), i8(points.track_id[at]), i8(points.offset[at]),
-        f8(points.valence[at]), f8(points.arousal[at]), i4(verdict.number[at]),
-        *(i4(box[at]) for box in points.boxes), i2(points.partition[at]), [texts[i] for i in at.tolist()],
+        i8(row_id[at]), i8(points.columns.t_ms[at]), i8(points.columns.track_id[at]), i8(points.offset[at]),
+        f8(points.columns.valence[at]), f8(points.columns.arousal[at]), i4(verdict.number[at]),
+        *(i4(box[at]) for box in points.columns.boxes), i2(points.partition[at]), [texts.at(i) for i in at.tolist()],
     )  # fmt: skip
     inserted = np.zeros(len(points), np.bool_)
     inserted[np.fromiter((row[0] for row in done), np.int64, len(done)) - int(row_id[0])] = True

@@ -9,6 +9,7 @@ from uuid import UUID
 from projections.read_model import Effects, Event, ReadModel, Target
 from projections.store import Transaction
 from schemas.errors import InvalidEvent
+from schemas.record import Record
 
 COLUMNS: Final = {
     "moment_id": "uuid", "device_id": "text", "session_id": "text", "session_person_id": "bigint", "signal": "text",
@@ -88,6 +89,9 @@ class EmotionMoments:
     def prepare(self, events: Sequence[Event]) -> list[Moment]:
         """Rows in log order."""
         return [row(event) for event in events if event.name == "EmotionMomentDetected"]
+
+    def prepare_undecoded(self, records: Sequence[Record]) -> None:
+        """Decoding costs little here."""
 
     def write(self, transaction: Transaction, prepared: list[Moment]) -> Effects:
         """Insert what is new, replace what is still open."""

@@ -11,6 +11,7 @@ from projections.read_model import Effects, Event, ReadModel, Reply, Target
 from projections.store import Transaction
 from schemas.envelope import KeyRing, unseal
 from schemas.errors import Forgotten, InvalidEvent
+from schemas.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,9 @@ class PersonEmotions:
     def prepare(self, events: Sequence[Event]) -> list[Report]:
         """Open the envelopes."""
         return [open_report(event, self._keyring) for event in events if event.name == "EmotionTotalsReported"]
+
+    def prepare_undecoded(self, records: Sequence[Record]) -> None:
+        """Decoding costs little here."""
 
     def write(self, transaction: Transaction, prepared: list[Report]) -> Effects:
         """Write the people that changed and their devices' sums; every entry of a post counts as updated."""

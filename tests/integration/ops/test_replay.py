@@ -245,13 +245,14 @@ def test_two_replays_at_once_are_refused(there: Site) -> None:
 
 
 def test_no_reply_and_no_notice_from_a_replay(there: Site) -> None:
-    there.post(post(), correlation_id=b"once", reply_to=b"me")
+    once = there.prefix.encode()
+    there.post(post(), correlation_id=once, reply_to=b"me")
     start = there.reader.beginning_offsets("replies")
     with there.projector():
         there.caught_up(MODEL)
 
         def answers() -> int:
-            return sum(r.header("correlation-id") == b"once" for r in there.records("replies", start))
+            return sum(r.header("correlation-id") == once for r in there.records("replies", start))
 
         eventually(answers)
         before = answers()
