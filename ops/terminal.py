@@ -45,17 +45,13 @@ class Terminal:
     def step(self, name: str) -> Generator[Callable[[str], None]]:
         """A named step: shown while it lasts, then with its time and whatever was added about its result."""
         begin, results = time.monotonic(), list[str]()
-        status = self._console.status(f"{name} ...") if self.is_interactive else None
-        if status:
-            status.start()
+        self.live(f"  ..  {name}")  # no spinner: its thread would run while children are forked
         try:
             yield results.append
         except BaseException:
             self.print(f"      {name}: stopped after {time.monotonic() - begin:.1f} s")
             raise
-        finally:
-            if status:
-                status.stop()
+        self.clear()
         result = f": {' '.join(results)}" if results else ""
         self._console.print(f"  ok  {name}{result} ({time.monotonic() - begin:.1f} s)", markup=False)
 

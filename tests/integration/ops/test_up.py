@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ import httpx
 import psycopg
 import pytest
 
+from ops import settings
+from ops.errors import OperatorError
+from ops.supervisor import check_space
 from tests.drivers.stack import Stack, fresh_stack, leftovers
 from tests.drivers.waiting import eventually
 
@@ -46,6 +50,10 @@ def test_a_second_up_on_the_same_home_is_one_sentence(stack: Stack) -> None:
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1
     assert f"already runs on {stack.home} (process {stack.process.pid})" in second.stderr
+
+
+def test_reset_is_refused_while_it_runs(stack: Stack) -> None:
+    assert "already runs" in stack.command("reset", "--yes").stderr
 
 
 def test_secrets_are_for_the_owner_only(stack: Stack) -> None:
@@ -93,22 +101,27 @@ def test_down_stops_everything(stack: Stack) -> None:
     assert not leftovers(stack.home)
     assert stack.command("status").returncode == 3
     assert stack.command("psql", "-c", "SELECT 1").returncode == 1
-    stack.restart()
 
 
 def test_a_taken_port_is_one_sentence_that_names_who_has_it(stack: Stack) -> None:
     stack.stop()
     with socket.create_server(("127.0.0.1", int(stack.environ["SENSORIUM_PORT"]))):
         refused = stack.command("up")
-    stack.restart()
     assert refused.returncode == 1
     assert f"(process {os.getpid()}): stop that, or set SENSORIUM_PORT to another port." in refused.stderr
 
 
-def test_reset_deletes_the_state_only_when_stopped_and_told_twice(stack: Stack) -> None:
-    assert "already runs" in stack.command("reset", "--yes").stderr
+def test_a_full_disk_is_one_sentence(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.stop()
-    assert "--yes" in stack.command("reset").stderr
+    usage = shutil.disk_usage(stack.home)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OperatorError, match=r"full: 1 MB are free .* set SENSORIUM_HOME"):
+        check_space(settings.load({"SENSORIUM_HOME": str(stack.home)}, None))
+
+
+def test_reset_deletes_the_state_when_told_to(stack: Stack) -> None:
+    stack.stop()
     (stack.home / "foreign").write_text("not ours")
+    assert "--yes" in stack.command("reset").stderr
     assert stack.command("reset", "--yes").returncode == 0
     assert [path.name for path in stack.home.iterdir()] == ["foreign"]
