@@ -44,7 +44,9 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         while True:
             try:
-                item = await asyncio.wait_for(self._client.queue.get(), HEARTBEAT_S)
+                # Not wait_for: on Python 3.11 it can swallow the cancellation that ends this task.
+                async with asyncio.timeout(HEARTBEAT_S):
+                    item = await self._client.queue.get()
             except TimeoutError:
                 item = b": still here\n\n"
             if not await _say(send, item or b"", more=True):
@@ -55,7 +57,8 @@ async def _say(send: Send, data: bytes, *, more: bool) -> bool:
     """Whether the client took it in time."""
     try:
         message: Any = {"type": "http.response.body", "body": data, "more_body": more}
-        await asyncio.wait_for(send(message), PATIENCE_S if more else 0.2)
+        async with asyncio.timeout(PATIENCE_S if more else 0.2):
+            await send(message)
     except TimeoutError:
         return False
     return True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -11,7 +13,10 @@ import psycopg
 import pytest
 
 from api import app
+from api.live import Hub
 from projections import emotion_tables
+from projections.queries.changes import listen
+from projections.queries.database import Database
 from tests.drivers import read_models
 from tests.integration.api.conftest import DAY
 
@@ -96,3 +101,43 @@ async def test_without_postgresql_the_answer_is_503_soon() -> None:
             assert time.monotonic() - begun < 3
         assert (await session.get("/ui")).status_code == 200
         assert (await session.get("/registry/subjects")).status_code == 200
+
+
+async def test_a_question_that_hangs_is_503_at_its_deadline(filled: psycopg.Connection[Any], database_url: str) -> None:
+    database = Database(database_url, deadline_s=0.3)
+    wired = app.Api(database, Hub(partial(listen, database_url)))
+    transport = httpx.ASGITransport(app.build(wired))
+    async with wired.running(), httpx.AsyncClient(transport=transport, base_url="http://sensorium") as session:
+        assert (await session.get("/v1/sessions")).status_code == 200
+        with filled.transaction():
+            filled.execute("LOCK TABLE emotion_logs_v1.sessions IN ACCESS EXCLUSIVE MODE")
+            begun = time.monotonic()
+            answer = await session.get("/v1/sessions")
+            assert (answer.status_code, answer.json()["detail"]) == (503, "PostgreSQL did not answer in time.")
+            assert time.monotonic() - begun < 2
+        assert (await session.get("/v1/sessions")).status_code == 200
+
+
+async def test_before_the_first_projector_has_run_the_answer_is_503(
+    filled: psycopg.Connection[Any], database_url: str
+) -> None:
+    filled.execute("ALTER VIEW public.sessions RENAME TO elsewhere")
+    wired = app.wire(database_url)
+    transport = httpx.ASGITransport(app.build(wired))
+    async with wired.running(), httpx.AsyncClient(transport=transport, base_url="http://sensorium") as session:
+        answer = await session.get("/v1/sessions")
+    filled.execute("ALTER VIEW public.elsewhere RENAME TO sessions")
+    assert answer.status_code == 503
+    assert "not there yet" in answer.json()["detail"]
+
+
+async def test_the_documentation_needs_no_network(client: httpx.AsyncClient) -> None:
+    for page in ("/docs", "/redoc"):
+        text = (await client.get(page)).text
+        assert re.findall(r"https?://[^\"' ]+", text.replace("https://www.w3.org", "")) == []
+        for address in re.findall(r'(?:src|href)="?(/[^" >]+)', text):
+            assert (await client.get(address)).status_code == 200
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert {"/v1/sessions", "/api/v1/sessions", "/v1/live", "/api/dashboard/summary", "/registry/subjects"} <= set(
+        paths
+    )
