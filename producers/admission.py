@@ -26,10 +26,12 @@ class Admission:
         self._trusted = (*_LOOPBACK, *(ip_network(network, strict=False) for network in trusted_networks))
         self._is_trusted = lru_cache(4096)(self._look_up)
 
-    def admit(self, scope: Any, headers: Headers) -> None:
-        """Let a device or console in. Raises `Refused` with 401."""
-        if not self._is_trusted(self.client(scope, headers)):
+    def admit(self, scope: Any, headers: Headers) -> str:
+        """Let a device or console in and say its address. Raises `Refused` with 401."""
+        client = self.client(scope, headers)
+        if not self._is_trusted(client):
             self.require_token(headers)
+        return client
 
     def require_token(self, headers: Headers) -> None:
         """Let an administrator in, from wherever. Raises `Refused` with 401."""

@@ -17,7 +17,8 @@ from schemas.topics import TOPICS
 
 SOURCE = "/gateway"
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_FRAMING_BYTES = 4096  # what headers and the batch take beside key and value
+_FRAMING_BYTES = 8192  # what key, headers and batch take beside the value, at most
+_LARGEST_VALUE = {name: topic.max_message_bytes - _FRAMING_BYTES for name, topic in TOPICS.items()}
 
 
 class Draft:
@@ -60,7 +61,7 @@ class Appender:
             answers.Refused: 503 when Kafka does not acknowledge all in time, 413 when it takes none of that size.
         """
         _check_sizes(drafts)
-        expected = [draft for draft in drafts if wait and self._expect(draft)]
+        expected = [draft for draft in drafts if self._expect(draft)] if wait else ()
         try:
             await self._acknowledged(drafts)
         except (TransientFailure, Overloaded) as error:
@@ -97,6 +98,6 @@ class Appender:
 def _check_sizes(drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         message = draft.message
-        size = len(message.value or b"") + len(message.key or b"") + _FRAMING_BYTES
-        if size > TOPICS[message.topic].max_message_bytes:
+        size = len(message.value or b"")
+        if size > _LARGEST_VALUE[message.topic]:
             raise problem(413, f"As an event the post has {size} bytes, more than {message.topic} takes")

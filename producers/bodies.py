@@ -1,9 +1,7 @@
-"""Read request bodies within limits: size, unpacked size, time, how much is under way at once."""
+"""Read request bodies within limits: size, unpacked size, how much is under way at once."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -11,20 +9,18 @@ from types import TracebackType
 
 from producers.answers import Headers, Receive, Refused, problem, unavailable
 
-SWEEP_S = 1.0  # slow bodies are looked for this often
 _GZIP_OR_ZLIB = 47  # zlib's window bits for "either header"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes are per body (as sent and unpacked), posts and bytes under way per process, seconds for a whole body."""
+    """Bytes are per body (as sent and unpacked), posts and bytes under way per process; the server bounds the time."""
 
     body_bytes: int = 16 << 20
     records: int = 10_000
     posts: int = 2_048
     posts_per_client: int = 1_024
     bytes_under_way: int = 128 << 20
-    body_seconds: float = 30.0
 
 
 class ClientGone(Exception):
@@ -39,8 +35,6 @@ class Traffic:
         self.posts = 0
         self.bytes = 0
         self._clients: Counter[str] = Counter()
-        self._reading: dict[Reading, None] = {}
-        self._sweep: asyncio.TimerHandle | None = None
 
     def enter(self, client: str) -> Passage:
         """Count one post in; closing the passage counts it out. Raises `Refused`: 503 (all clients), 429 (this one)."""
@@ -60,51 +54,6 @@ class Traffic:
         if not self._clients[client]:
             del self._clients[client]
 
-    def begin_reading(self, reading: Reading) -> None:
-        """Watch a body that is being read. One timer for all of them is cheaper than one each."""
-        self._reading[reading] = None
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._stop_slow_ones)
-
-    def end_reading(self, reading: Reading) -> None:
-        """The body is read, or given up."""
-        del self._reading[reading]
-
-    def _stop_slow_ones(self) -> None:
-        latest = time.monotonic() - self.limits.body_seconds
-        for reading in self._reading:
-            if reading.started < latest and not reading.expired:
-                reading.expire()
-        loop = asyncio.get_running_loop()
-        self._sweep = loop.call_later(SWEEP_S, self._stop_slow_ones) if self._reading else None
-
-
-class Reading:
-    """A body on its way in; a context manager that turns its own expiry into 408."""
-
-    __slots__ = ("expired", "started", "task", "traffic")
-
-    def __init__(self, traffic: Traffic) -> None:
-        self.traffic = traffic
-        self.started = time.monotonic()
-        self.expired = False
-        self.task = asyncio.current_task()
-
-    def __enter__(self) -> None:
-        self.traffic.begin_reading(self)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.traffic.end_reading(self)
-        if self.expired and self.task is not None and isinstance(error, asyncio.CancelledError):
-            self.task.uncancel()
-            raise problem(408, "The body did not arrive in time")
-
-    def expire(self) -> None:
-        """Wake the request so that it ends."""
-        self.expired = True
-        if self.task is not None:
-            self.task.cancel()
-
 
 class Passage:
     """One post under way; a context manager that gives back what it counted."""
@@ -122,10 +71,6 @@ class Passage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.traffic.leave(self.client, self.size)
 
-    def reading(self) -> Reading:
-        """Around the reading of the body: it must be whole within the limit."""
-        return Reading(self.traffic)
-
     def grow(self, size: int) -> None:
         """Count bytes of this post's body. Raises `Refused` with 413 (this post) or 503 (all together)."""
         self.size += size
@@ -140,13 +85,12 @@ async def read_body(receive: Receive, headers: Headers, passage: Passage) -> byt
     """The whole body, unpacked.
 
     Raises:
-        Refused: 408, 413, 415, 503 or, for broken gzip, 400. ClientGone: nobody is left to answer.
+        Refused: 413, 415, 503 or, for broken gzip, 400. ClientGone: nobody is left to answer.
     """
     limits = passage.traffic.limits
     if int(headers.get(b"content-length") or 0) > limits.body_bytes:
         raise too_large(limits)
-    with passage.reading():
-        body = await _read_whole(receive, passage)
+    body = await _read_whole(receive, passage)
     encoding = headers.get(b"content-encoding")
     return body if encoding is None else _unpack(body, encoding.strip().lower(), limits)
 
@@ -181,9 +125,9 @@ async def _read_whole(receive: Receive, passage: Passage) -> bytes:
             raise ClientGone
         chunk: bytes = message.get("body", b"")
         passage.grow(len(chunk))
-        chunks.append(chunk)
         if not message.get("more_body", False):
-            return chunk if len(chunks) == 1 else b"".join(chunks)
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)
 
 
 def _unpack(body: bytes, encoding: bytes, limits: Limits) -> bytes:

@@ -188,8 +188,7 @@ class Gateway:
         }
 
     async def _answer(self, handler: Handler, scope: Scope, headers: Headers, receive: Receive) -> Answer:
-        self.admission.admit(scope, headers)
-        with self.traffic.enter(self.admission.client(scope, headers)) as passage:
+        with self.traffic.enter(self.admission.admit(scope, headers)) as passage:
             body = await read_body(receive, headers, passage)
             try:
                 if not is_json(headers):

@@ -7,8 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -25,8 +24,7 @@ STUCK_S = 5.0  # a delivery this long past its deadline without a report means a
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is to be appended: key and value as bytes; `partition` -1 lets murmur2 of the key choose."""
 
     topic: str
@@ -170,15 +168,9 @@ class Publisher:
     def _produce(self, message: Message, report: Callable[[KafkaError | None, Any], None]) -> None:
         if self._broken:
             self._replace("a fatal error")
+        topic, key, value, headers, partition = message
         try:
-            self._producer.produce(
-                message.topic,
-                message.value,
-                message.key,
-                message.partition,
-                report,
-                headers=cast("HeadersType", message.headers),
-            )
+            self._producer.produce(topic, value, key, partition, report, headers=cast("HeadersType", headers))
         except BufferError as error:
             raise Overloaded("the producer's queue is full") from error
         except KafkaException as error:
