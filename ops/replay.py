@@ -27,7 +27,7 @@ BATCH: Final = Limits(records=4000, bytes=2 << 20)
 CLOSE_ENOUGH: Final = 200
 """Events between the new version and the live one below which the rest is caught up while the live one waits."""
 ATTEMPTS: Final = 30
-_KEY_MEMORY: Final = "SET maintenance_work_mem TO '512MB'; SET max_parallel_maintenance_workers TO 2"
+KEY_MEMORY: Final = "SET maintenance_work_mem TO '512MB'; SET max_parallel_maintenance_workers TO 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Replay:
             self._advance(version, live, stops or self._goal(models, version, live), loading=True)
             self._report.phase("building keys", 0)
             with translated(), models.transaction():
-                models.run(_KEY_MEMORY)
+                models.run(KEY_MEMORY)
                 models.run(bulk.make_keys(version.schema))
                 models.set_phase(version.schema, "resolving")
             phase = "resolving"

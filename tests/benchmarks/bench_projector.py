@@ -83,7 +83,7 @@ def staging_rate(made: Site, posts: Sequence[dict[str, Any]]) -> float:
     ]  # fmt: skip
     names = ", ".join(COLUMNS)
     with psycopg.connect(made.database_url, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA staged")
+        connection.execute("DROP SCHEMA IF EXISTS staged CASCADE; CREATE SCHEMA staged")
         connection.execute(tables("staged").encode())
         connection.execute("SET search_path TO staged; SET synchronous_commit TO off")
         connection.execute(

@@ -14,9 +14,8 @@ import numpy as np
 import psycopg
 
 from ops.replay import KEY_MEMORY, Replay, Servers
-from projections.emotion_rows import gather, lay_out
+from projections.emotion_rows import columns_of, gather, lay_out
 from projections.emotion_tables import POINT_COLUMNS, keyed, loose, tables
-from projections.read_model import Event
 from schemas.envelope import KeyRing
 from schemas.record import Record
 from tests.benchmarks.bench_projector import publish
@@ -49,17 +48,16 @@ def payloads(posts: Sequence[dict[str, Any]]) -> Iterator[list[bytes]]:
     """The same rows, ready for COPY."""
     for at in range(0, len(posts), POSTS_A_COPY):
         part = posts[at : at + POSTS_A_COPY]
-        events = [Event(Record("t", 0, at + i, 0, None, None), "EmotionPointsRecorded", b) for i, b in enumerate(part)]
-        points = gather(events)
+        points = gather([Record("t", 0, at + i, 0, None, None) for i in range(len(part))], columns_of(part))
         person = np.array([hash((b["device_id"], b["session_person_id"][0])) & 0x7FFFFFFF for b in part])
-        yield lay_out(points).payload(person[points.event_of_row], np.arange(len(points)))
+        yield lay_out(points).payload(person[points.post_of_row], np.arange(len(points)))
 
 
 def bare_rate(made: Site, posts: Sequence[dict[str, Any]], rows: int) -> float:
     """Rows/s of binary COPY without a key, and then the key; laying out is not counted."""
     took = 0.0
     with psycopg.connect(made.database_url, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA bare")
+        connection.execute("DROP SCHEMA IF EXISTS bare CASCADE; CREATE SCHEMA bare")
         connection.execute(tables("bare").encode())
         connection.execute(loose("bare").encode())
         connection.execute("SET search_path TO bare; SET synchronous_commit TO off")
