@@ -1,5 +1,6 @@
 """The rooms are imported from this checkout and nowhere else: their names are common ones."""
 
+import ast
 import importlib
 import tomllib
 from pathlib import Path
@@ -35,3 +36,21 @@ def test_the_top_level_is_the_rooms_and_what_goes_with_them():
     expected = {*ROOMS, "docker", "tests", "docs"}
     there = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     assert {name for name in there if not name.endswith(".egg-info") and name not in ("build", "dist")} == expected
+
+
+def reads_environment(text: str) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+        for node in ast.walk(ast.parse(text))
+    )
+
+
+def test_only_settings_modules_read_the_environment():
+    readers = {
+        str(file.relative_to(ROOT))
+        for room in ROOMS
+        for file in (ROOT / room).rglob("*.py")
+        if file.name != "settings.py" and reads_environment(file.read_text("utf-8"))
+    }
+    assert readers == set()
+    assert reads_environment("import os\nos.environ['HOME']")
