@@ -224,7 +224,8 @@ def _settings(bootstrap: str, client_id: str) -> dict[str, Any]:
         "auto.offset.reset": "error",
         "allow.auto.create.topics": False,
         "check.crcs": True,
-        "fetch.wait.max.ms": 500,  # the broker answers at once when there is something
+        # The broker answers at once when there is something; else every look-up waits behind this on its connection.
+        "fetch.wait.max.ms": 100,
         "fetch.queue.backoff.ms": 20,  # the default of 1 s stalls a reader that is faster than its queue
         "queued.max.messages.kbytes": 32 << 10,
         "reconnect.backoff.max.ms": 1000,

@@ -17,7 +17,7 @@ S = TypeVar("S")
 class Limits:
     """What a processor may take: events waiting in memory, seconds for one step, events between two snapshots."""
 
-    buffered_events: int = 16
+    buffered_events: int = 32
     step_s: float = 60.0
     snapshot_events: int = 1_000
 

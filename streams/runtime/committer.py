@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import InvalidEvent, Overloaded, TransientFailure
-from streams.runtime.lanes import Calls, Lanes, Mark, Publishes
+from streams.runtime.delivery import Publishes
+from streams.runtime.lanes import Calls, Lanes, Mark
 from streams.runtime.past import snapshot_message
 
 log = logging.getLogger(__name__)

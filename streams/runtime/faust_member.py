@@ -20,6 +20,7 @@ import faust
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as _KafkaPartition
+from mode.utils.queues import ThrowableQueue
 
 from schemas.errors import SensoriumError, TransientFailure
 from schemas.record import Record
@@ -41,8 +42,31 @@ class FaustGaveUp(SensoriumError):
     """Faust crashed or stopped by itself; the process has to be started again."""
 
 
+class _Buffer(ThrowableQueue[Any]):
+    """A bounded buffer that just blocks when it is full.
+
+    Faust would take the partition out of the fetching before that, and with no partition left it sleeps for a second:
+    with small buffers that is all it does.
+    """
+
+    def in_pressure_high_state(self, callback: Callable[..., Any]) -> bool:
+        """Deny it."""
+        return False
+
+
+class _App(faust.App):
+    def FlowControlQueue(  # noqa: N802 - Faust's name
+        self, maxsize: int | None = None, *, clear_on_resume: bool = False
+    ) -> ThrowableQueue[Any]:
+        return _Buffer(
+            maxsize=maxsize or self.conf.stream_buffer_maxsize,
+            flow_control=self.flow_control,
+            clear_on_resume=clear_on_resume,
+        )
+
+
 class FaustMember:
-    """Hands every record of the processor's assigned partitions to `take`, one at a time, in offset order.
+    """Hands every record of the processor's assigned partitions to `take`, in offset order, as many as have come.
 
     Polling and heartbeats live in a thread of Faust's, so that a slow `take` costs no membership.
     """
@@ -51,17 +75,18 @@ class FaustMember:
         self,
         bootstrap: str,
         processor: Processor[Any],
-        take: Callable[[Record, int], Awaitable[None]],
+        take: Callable[[list[Record], int], Awaitable[None]],
         *,
         instance: str,
         settings: MemberSettings,
     ) -> None:
         self._settings, self._topic, self._take = settings, processor.topic_in, take
         self._folder = tempfile.mkdtemp(prefix="sensorium-faust-")
-        self._app = faust.App(**_app_settings(bootstrap, processor, instance, settings, self._folder))
+        self._app = _App(**_app_settings(bootstrap, processor, instance, settings, self._folder))
         topic = self._app.topic(processor.topic_in, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(topic, name=processor.name, concurrency=1)(self._consume)
-        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._come: asyncio.Queue[tuple[Record, int]] = asyncio.Queue(processor.limits.buffered_events)
+        self._handing = asyncio.create_task(self._hand_over())
 
     async def start(self) -> None:
         """Join the group."""
@@ -69,6 +94,7 @@ class FaustMember:
 
     async def stop(self) -> None:
         """Leave the group; ends within its deadline also without a broker."""
+        self._handing.cancel()
         try:
             await asyncio.wait_for(self._app.stop(), self._settings.stop_deadline_s)
         except TimeoutError:
@@ -78,10 +104,10 @@ class FaustMember:
     async def ended(self) -> None:
         """Return never; raise what ended the membership: a failure of `take`, or whatever made Faust give up."""
         # Looked at, not awaited: Faust sets its events from several threads.
-        while not (self._app.should_stop or self._failure.done()):
-            await asyncio.wait((self._failure,), timeout=0.5)
-        if self._failure.done():
-            self._failure.result()
+        while not (self._app.should_stop or self._handing.done()):
+            await asyncio.wait((self._handing,), timeout=0.5)
+        if self._handing.done():
+            self._handing.result()
         raise FaustGaveUp(f"Faust has stopped reading {self._topic}: {self._app.crash_reason!r}")
 
     def generation(self) -> int:
@@ -101,16 +127,21 @@ class FaustMember:
             raise TransientFailure(f"{type(failure).__name__} {failure}") from failure
 
     async def _consume(self, stream: Any) -> None:
-        try:
-            async for event in stream.noack().events():
-                message = event.message
-                await self._take(_record(message), message.generation_id)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as failure:
-            if not self._failure.done():
-                self._failure.set_exception(failure)
-            raise
+        async for event in stream.noack().events():
+            message = event.message
+            await self._come.put((_record(message), message.generation_id))
+
+    async def _hand_over(self) -> None:
+        head = await self._come.get()
+        while True:
+            records, generation, following = [head[0]], head[1], None
+            while following is None and not self._come.empty():
+                following = self._come.get_nowait()
+                if following[1] == generation:
+                    records.append(following[0])
+                    following = None
+            await self._take(records, generation)
+            head = following or await self._come.get()
 
 
 def _record(message: Any) -> Record:

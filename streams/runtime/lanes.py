@@ -5,35 +5,26 @@ Knows neither Faust nor a Kafka client: publisher and past come in, which is how
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from producers.publisher import Message
 from schemas.errors import InvalidEvent, Overloaded, TransientFailure
 from schemas.record import Record
 from streams.runtime.decide import Decision, decide
+from streams.runtime.delivery import Output, Publishes, deliver
 from streams.runtime.past import Past
 from streams.runtime.patience import Patience
 from streams.runtime.rebuild import rebuild
 from streams.topology import Processor
 
 log = logging.getLogger(__name__)
-CATCH_UP = 256  # records held at once while catching up
+CATCH_UP: Final = 256  # records held at once while catching up
+STEPS_S: Final = 0.05  # so long steps are taken before their outputs are delivered: no output waits for slow steps
 S = TypeVar("S")
 T = TypeVar("T")
-
-
-class Publishes(Protocol):
-    """What is needed of `producers.publisher.Publisher`: returns when all in-sync replicas have the message."""
-
-    async def publish(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
-    ) -> tuple[int, int]:
-        """Append one message."""
-        ...
 
 
 class Calls(Protocol):
@@ -53,7 +44,7 @@ class Mark(Generic[S]):
 
 
 class Lanes(Generic[S]):
-    """Processes records of any number of partitions, one record at a time.
+    """Processes records of any number of partitions, in the order they are handed over.
 
     A generation is the group's: with a new one every partition starts again at its committed position, whatever was
     handed over before.
@@ -65,10 +56,12 @@ class Lanes(Generic[S]):
         past: Past,
         publisher: Publishes,
         blocking: Calls,
+        *,
         patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.processor = processor
-        self._past, self._publisher, self._blocking = past, publisher, blocking
+        self._past, self._publisher, self._blocking, self._clock = past, publisher, blocking, clock
         self.patience = patience or Patience()
         self._marks: dict[int, Mark[S]] = {}
         self._generation = -1
@@ -79,19 +72,29 @@ class Lanes(Generic[S]):
         """How far each partition is, as far as this generation has touched it."""
         return dict(self._marks) if generation == self._generation else {}
 
-    async def take(self, record: Record, generation: int) -> None:
-        """Process a record; returns when all that it leads to is in the log. Records seen before are passed over.
+    async def take(self, records: Sequence[Record], generation: int) -> None:
+        """Process records; returns when all that they lead to is in the log. Those seen before are passed over.
 
-        Records that were left out before this one (Faust may do so on a rebalance) are read from the log and processed
-        first. Raises `PositionLost` when the log does not hold them any more.
+        Records that were left out before one of these (Faust may do so on a rebalance) are read from the log and
+        processed first. Raises `PositionLost` when the log does not hold them any more.
         """
         if generation != self._generation:
             self._marks, self._generation = {}, generation
-        mark = self._marks.get(record.partition) or await self._begin(record.partition)
-        while mark.next_offset < record.offset:
-            mark = await self._catch_up(mark, record)
-        if record.offset == mark.next_offset:
-            await self._process(mark, record)
+        ready: list[Record] = []
+        expected: dict[int, int] = {}
+        for record in records:
+            where = record.partition
+            if where not in expected:
+                expected[where] = (self._marks.get(where) or await self._begin(where)).next_offset
+            if record.offset < expected[where]:
+                continue
+            if record.offset > expected[where]:
+                await self._process(ready)
+                await self._catch_up(record)
+                ready = []
+            ready.append(record)
+            expected[where] = record.offset + 1
+        await self._process(ready)
 
     async def _begin(self, partition: int) -> Mark[S]:
         def resume() -> Mark[S]:
@@ -102,33 +105,58 @@ class Lanes(Generic[S]):
         self._marks[partition] = mark
         return mark
 
-    async def _catch_up(self, mark: Mark[S], record: Record) -> Mark[S]:
-        """Process the next records before `record`. Offsets without one (transaction markers) are passed over."""
-        stop = min(mark.next_offset + CATCH_UP, record.offset)
+    async def _catch_up(self, record: Record) -> None:
+        """Process what lies before `record`. Offsets without a record (transaction markers) are passed over."""
+        while (start := self._marks[record.partition].next_offset) < record.offset:
+            await self._catch_up_some(record, start, min(start + CATCH_UP, record.offset))
 
-        def read() -> list[Record]:
-            return list(self._past.records(record.partition, mark.next_offset, stop))
+    async def _catch_up_some(self, record: Record, start: int, stop: int) -> None:
+        missed = await self._patiently(
+            lambda: list(self._past.records(record.partition, start, stop)),
+            f"Reading what comes before {record.coordinates}",
+        )
+        if missed:
+            log.warning("%d records before %s were not handed over", len(missed), record.coordinates)
+        await self._process(missed)
+        self._marks[record.partition] = Mark(stop, self._marks[record.partition].state)
 
-        missed = await self._patiently(read, f"Reading what comes before {record.coordinates}")
-        for one in missed:
-            log.warning("%s was not handed over, it comes from the log", one.coordinates)
-            mark = await self._process(mark, one)
-        return Mark(stop, mark.state)
+    async def _process(self, records: Sequence[Record]) -> None:
+        left = list(records)
+        while left:
+            decided = await self._decide(left)
+            outputs = [Output(one.coordinates, message) for one, made in decided for message in made.messages]
+            await deliver(outputs, self._publisher, self.patience, self.processor.name)
+            for record, decision in decided:
+                self._marks[record.partition] = Mark(record.offset + 1, decision.state)
+            self.processed += len(decided)
+            del left[: len(decided)]
 
-    async def _process(self, mark: Mark[S], record: Record) -> Mark[S]:
-        self.stepping = record.coordinates
+    async def _decide(self, records: Sequence[Record]) -> list[tuple[Record, Decision[S]]]:
+        """Take the step on one or more of the records, in their order."""
+        decided = await self._patiently(lambda: self._steps(records), f"{self.processor.name}: step failed for now")
+        for record, decision in decided:
+            if decision.failure is not None:
+                self._tell(record, decision.failure)
+        return decided
+
+    def _steps(self, records: Sequence[Record]) -> list[tuple[Record, Decision[S]]]:
+        decided: list[tuple[Record, Decision[S]]] = []
+        states = {partition: mark.state for partition, mark in self._marks.items()}
+        until = self._clock() + STEPS_S
         try:
-            decision = await self._patiently(
-                lambda: decide(self.processor, mark.state, record), f"{self.processor.name} at {record.coordinates}"
-            )
+            for record in records:
+                if decided and self._clock() >= until:
+                    break
+                self.stepping = record.coordinates
+                decision = decide(self.processor, states[record.partition], record)
+                states[record.partition] = decision.state
+                decided.append((record, decision))
+        except (TransientFailure, Overloaded):
+            if not decided:
+                raise
         finally:
             self.stepping = None
-        self._tell(decision, record)
-        await self._deliver(decision.messages, record)
-        done = Mark(record.offset + 1, decision.state)
-        self._marks[record.partition] = done
-        self.processed += 1
-        return done
+        return decided
 
     async def _patiently(self, call: Callable[[], T], what: str) -> T:
         async def attempt() -> T:
@@ -136,33 +164,6 @@ class Lanes(Generic[S]):
 
         return await self.patience.until_done(attempt, what)
 
-    def _tell(self, decision: Decision[S], record: Record) -> None:
-        if decision.failure is not None:
-            bug = None if isinstance(decision.failure, InvalidEvent) else decision.failure
-            log.error(
-                "%s: %s becomes a dead letter: %r",
-                self.processor.name, record.coordinates, decision.failure, exc_info=bug,
-            )  # fmt: skip
-
-    async def _deliver(self, messages: Sequence[Message], record: Record) -> None:
-        left = list(messages)
-
-        async def attempt() -> None:
-            nonlocal left
-            reports = await asyncio.gather(*(self._publish(one) for one in left))
-            failed = [(one, report) for one, report in zip(left, reports, strict=True) if report is not None]
-            left = [one for one, _ in failed]
-            if failed:
-                message, failure = failed[0]
-                raise TransientFailure(f"{len(failed)} outputs are not in {message.topic}: {failure}") from failure
-
-        if left:
-            await self.patience.until_done(attempt, f"{self.processor.name} stops at {record.coordinates}")
-
-    async def _publish(self, message: Message) -> Exception | None:
-        """Whatever the broker says against an output, the answer is to stop and to try again: it is never dropped."""
-        try:
-            await self._publisher.publish(message.topic, message.key, message.value, message.headers)
-        except (TransientFailure, Overloaded, InvalidEvent) as refused:
-            return refused
-        return None
+    def _tell(self, record: Record, failure: Exception) -> None:
+        bug: Any = None if isinstance(failure, InvalidEvent) else failure
+        log.error("%s: %s becomes a dead letter: %r", self.processor.name, record.coordinates, failure, exc_info=bug)

@@ -143,6 +143,7 @@ class KafkaPast:
             for record in self._reader.poll_batch():
                 if record.offset < stop:
                     yield record
+        self._reader.assign({})  # what is asked next would wait behind a fetch
 
 
 def _snapshot(record: Record) -> dict[str, Any] | None:

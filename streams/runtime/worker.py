@@ -19,8 +19,9 @@ from typing import Any, Final, Protocol, TypeVar
 from producers.publisher import Publisher
 from streams.log_reader import LogReader
 from streams.runtime.committer import Committer, Group
+from streams.runtime.delivery import Publishes
 from streams.runtime.faust_member import FaustMember, MemberSettings
-from streams.runtime.lanes import Lanes, Publishes
+from streams.runtime.lanes import Lanes
 from streams.runtime.past import GroupPositions, KafkaPast
 from streams.runtime.patience import Patience
 from streams.runtime.quiet import quieten
@@ -101,7 +102,7 @@ class _Run:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=processor.name)
         self._past = KafkaPast(bootstrap, processor.name, processor.topic_in)
         self._patience = Patience()
-        self._lanes = Lanes(processor, self._past, publisher, self._blocking, self._patience)
+        self._lanes = Lanes(processor, self._past, publisher, self._blocking, patience=self._patience)
 
     def _blocking(self, call: Callable[[], T], /) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._executor, call)

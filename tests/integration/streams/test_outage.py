@@ -71,7 +71,7 @@ def test_a_frozen_broker_pauses_a_step_and_nothing_is_lost_doubled_or_dead(world
     world.post("slow", "b")  # the broker freezes inside this step: its output finds nobody
     eventually(lambda: world.posted() == 3)
     broker.freeze()
-    world.wait_for_log("stops at", 60)
+    world.wait_for_log("stopped at", 60)
     world.wait_for_log("(attempt 2", 60)
     broker.thaw()
     world.wait_until_processed(90)

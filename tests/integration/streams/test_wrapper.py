@@ -44,7 +44,7 @@ def test_outputs_that_the_broker_refuses_stop_the_input_and_arrive_later(kafka_b
         world.post("a", "b", "c")
         worker = world.start()
         world.wait_for_log("(attempt 3")
-        assert f"stops at {world.plan.topic_in}/0@0" in world.log
+        assert f"stopped at {world.plan.topic_in}/0@0" in world.log
         assert world.committed() == 0
         assert worker.poll() is None
         world.configure(world.plan.topic_out, "max.message.bytes", "1048576")

@@ -31,7 +31,7 @@ class World:
 
     async def process(self, events: int) -> None:
         for _ in range(events):
-            await self.lanes.take(self.past.append(points("a")), 1)
+            await self.lanes.take([self.past.append(points("a"))], 1)
 
     @property
     def snapshots(self) -> list[int]:

@@ -33,7 +33,15 @@ class World:
     def __init__(self, step: Any = count, first: int = 0) -> None:
         self.past, self.publisher = MemoryPast(first), MemoryPublisher()
         self.pauses: list[float] = []
-        self.lanes: Lanes[Any] = Lanes(counting(step), self.past, self.publisher, at_once, Patience(sleep=self._pause))
+        self.now = 0.0
+        self.lanes: Lanes[Any] = Lanes(
+            counting(step),
+            self.past,
+            self.publisher,
+            at_once,
+            patience=Patience(sleep=self._pause),
+            clock=lambda: self.now,
+        )
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -42,8 +50,7 @@ class World:
         return [self.past.append(points(one)) for one in sessions]
 
     async def take(self, *records: Record, generation: int = 1) -> None:
-        for record in records:
-            await self.lanes.take(record, generation)
+        await self.lanes.take(records, generation)
 
     @property
     def emitted(self) -> list[str]:
@@ -88,7 +95,8 @@ async def test_the_position_waits_for_the_delivery() -> None:
 async def test_a_refused_output_stops_the_lane_until_it_is_taken(refusal: Exception) -> None:
     world = World()
     world.publisher.refusals[OUT] = [refusal] * 5
-    await world.take(*world.posted("a", "b"))
+    await world.take(*world.posted("a"))
+    await world.take(*world.posted("b"))
     assert len(world.pauses) == 5
     assert world.pauses[4] > world.pauses[0]
     assert world.emitted == ["a0", "b1"]
@@ -108,6 +116,51 @@ async def test_only_the_outputs_that_failed_are_sent_again() -> None:
     )
 
 
+async def test_no_position_moves_while_one_output_of_those_taken_together_is_refused() -> None:
+    world = World()
+    world.publisher.refusals[OUT] = [InvalidEvent("too large")]
+    positions: list[int | None] = []
+
+    async def look(_: float) -> None:
+        positions.append(world.next_offset())
+
+    world.lanes.patience.sleep = look
+    await world.take(*world.posted("a", "b", "c"))
+    assert positions == [0]
+    assert world.next_offset() == 3
+    assert sorted(world.emitted) == ["a0", "b1", "c2"]
+
+
+async def test_outputs_do_not_wait_for_slow_steps_behind_them() -> None:
+    outputs_before_step: list[int] = []
+
+    def slow(state: Counted, event: Any) -> Any:
+        outputs_before_step.append(len(world.publisher.sent))
+        world.now += 0.03
+        return count(state, event)
+
+    world = World(slow)
+    await world.take(*world.posted("a", "b", "c", "d"))
+    assert outputs_before_step == [0, 0, 2, 2]
+    assert world.emitted == ["a0", "b1", "c2", "d3"]
+
+
+async def test_a_step_that_fails_for_now_holds_back_nothing_before_it() -> None:
+    world: World
+    failures = [TransientFailure("away")] * 2
+
+    def moody(state: Counted, event: Any) -> Any:
+        if event.record["session_id"] == "b" and failures:
+            failures.pop()
+            raise TransientFailure(f"{len(world.publisher.sent)} sent")
+        return count(state, event)
+
+    world = World(moody)
+    await world.take(*world.posted("a", "b", "c"))
+    assert len(world.pauses) == 1, "the first failure ended the round, the second was waited out"
+    assert world.emitted == ["a0", "b1", "c2"]
+
+
 async def test_it_says_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     world.publisher.refusals[OUT] = [InvalidEvent("Message size too large")]
@@ -119,7 +172,7 @@ async def test_it_says_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> No
     world.lanes.patience.sleep = look
     await world.take(*world.posted("a"))
     assert seen[0] is not None
-    assert "counting stops at emotion.points/0@0" in seen[0]
+    assert "stopped at emotion.points/0@0" in seen[0]
     assert "Message size too large" in caplog.text
     assert world.lanes.patience.waiting is None
 
