@@ -135,14 +135,14 @@ function shape(moments) {
   }));
   const coarse = matchMedia("(pointer: coarse)").matches;
   return layout({
-    margin: { l: 40, r: 14, t: 26, b: 34 },
+    margin: { l: 40, r: 14, t: 8, b: 34 },
     hovermode: "x unified",
     dragmode: coarse ? false : "zoom",
     shapes: spans,
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: colour("ink"), size: 13 } },
     xaxis: { type: "date", range: shown, gridcolor: colour("line"), linecolor: colour("line"), zeroline: false,
       spikecolor: colour("muted"), spikethickness: 1, spikedash: "dot", ...dates() },
-    yaxis: { range: reach(), fixedrange: true, gridcolor: colour("line"), zerolinecolor: colour("muted"), zerolinewidth: 1, tickformat: "+.1f", nticks: 5 },
+    yaxis: { range: reach(), fixedrange: true, gridcolor: colour("line"), zerolinecolor: colour("muted"), zerolinewidth: 1, tickformat: ".1f", nticks: 5 },
   });
 }
 

@@ -38,14 +38,14 @@ export async function draw() {
 function shape() {
   const axis = (title, more) => ({
     range: [-1.02, 1.02], fixedrange: true, zeroline: true, zerolinecolor: colour("muted"), showgrid: false, tickvals: [-1, -0.5, 0, 0.5, 1],
-    linecolor: colour("line"), mirror: true, tickformat: "+.1f", title: { text: title, standoff: 6, font: { color: colour("ink"), size: 13 } }, ...more,
+    linecolor: colour("line"), mirror: true, tickformat: ".1f", title: { text: title, standoff: 6, font: { color: colour("ink"), size: 13 } }, ...more,
   });
   const corner = (key, x, y) => ({
     text: t(key), x, y, xref: "x", yref: "y", showarrow: false, font: { size: 12, color: colour("muted") },
     xanchor: x < 0 ? "left" : "right", yanchor: y < 0 ? "bottom" : "top",
   });
   return layout({
-    margin: { l: 52, r: 10, t: 8, b: 44 },
+    margin: { l: 52, r: 14, t: 8, b: 44 },
     xaxis: axis(t("valence"), { constrain: "domain" }),
     yaxis: axis(t("arousal"), { scaleanchor: "x", constrain: "domain" }),
     annotations: [corner("tense", -0.97, 0.97), corner("excited", 0.97, 0.97), corner("gloomy", -0.97, -0.97), corner("calm", 0.97, -0.97)],
