@@ -40,7 +40,10 @@ def test_the_top_level_is_the_rooms_and_what_goes_with_them():
 
 def reads_environment(text: str) -> bool:
     return any(
-        isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+        isinstance(node, ast.Attribute)
+        and node.attr in ("environ", "environb", "getenv")
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
         for node in ast.walk(ast.parse(text))
     )
 
