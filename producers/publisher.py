@@ -152,10 +152,10 @@ class Publisher:
     def close(self, timeout_s: float = 5.0) -> None:
         """Wait for what is under way, then let go; unfinished sends fail."""
         self._producer.flush(timeout_s)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._fail_pending("the producer was closed")
+        if self._loop is None or self._loop.is_closed() or threading.get_ident() == self._loop_thread:
+            self._abandon()
+        else:
+            self._loop.call_soon_threadsafe(self._abandon)
 
     def _create(self) -> Producer:
         return Producer(self._config | {"error_cb": self._on_error}, logger=logging.getLogger("sensorium.kafka"))
@@ -190,12 +190,14 @@ class Publisher:
     def _tick(self) -> None:
         """Fetch all waiting reports at once, on the loop's own thread: no lock and no thread switch per message."""
         assert self._loop is not None  # noqa: S101 - a tick is only ever scheduled by `send`
-        self._producer.poll(0)
-        now = time.monotonic()
-        if now >= self._next_scan:
-            self._next_scan = now + SCAN_S
-            self._expire(now)
-        self._timer = self._loop.call_later(POLL_S, self._tick) if self._pending else None
+        try:
+            self._producer.poll(0)
+            now = time.monotonic()
+            if now >= self._next_scan:
+                self._next_scan = now + SCAN_S
+                self._expire(now)
+        finally:  # whatever a callback raised, the others' deadlines hold
+            self._timer = self._loop.call_later(POLL_S, self._tick) if self._pending else None
 
     def _expire(self, now: float) -> None:
         for delivery in self._pending:
@@ -239,6 +241,12 @@ class Publisher:
         old.poll(0)
         self._fail_pending(f"the producer was replaced after {cause}")
         threading.Thread(target=old.flush, args=(1.0,), name="old-producer", daemon=True).start()
+
+    def _abandon(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._fail_pending("the producer was closed")
 
     def _fail_pending(self, cause: str) -> None:
         for delivery in list(self._pending):

@@ -110,6 +110,7 @@ class ReplyReader:
                 self.ready = True
         while True:
             self._poll()
+            self._give_up_when_due(time.monotonic())
             await self._pause()
 
     def _find_end(self) -> int:
@@ -129,18 +130,23 @@ class ReplyReader:
             pass
 
     def _poll(self) -> None:
-        """Take what has arrived without waiting for more, and let go of those who waited long enough."""
-        for message in self._consumer.consume(_BATCH, 0):
+        """Take what has arrived without waiting for more."""
+        try:
+            messages = self._consumer.consume(_BATCH, 0)
+        except KafkaException:
+            log.exception("reading %s failed; replies are late until it works again", TOPIC)
+            return
+        for message in messages:
             if (error := message.error()) is not None:
                 log.warning("reading %s: %s", TOPIC, error)
             elif message.key() == self._key:
                 self._dispatch(message)
-        now = time.monotonic()
-        if now >= self._next_scan:
-            self._next_scan = now + SCAN_S
-            self._give_up(now)
 
-    def _give_up(self, now: float) -> None:
+    def _give_up_when_due(self, now: float) -> None:
+        """Let go of those who have waited long enough."""
+        if now < self._next_scan:
+            return
+        self._next_scan = now + SCAN_S
         for waiting in self._waiting.values():
             if now >= waiting.deadline and not waiting.future.done():
                 self._fall_behind(now)
@@ -153,16 +159,19 @@ class ReplyReader:
 
     def _dispatch(self, message: Message) -> None:
         correlation_id = dict(message.headers() or []).get("correlation-id")
-        waiting = self._waiting.get(correlation_id.decode()) if isinstance(correlation_id, bytes) else None
+        if not isinstance(correlation_id, bytes):
+            return
+        waiting = self._waiting.get(correlation_id.decode("utf-8", "replace"))
         if waiting is None or waiting.future.done():
             return
         try:
-            _, reply = decode(message.value())
-        except InvalidEvent:
-            log.exception("an unreadable reply at %s@%s", TOPIC, message.offset())
+            name, reply = decode(message.value())
+        except InvalidEvent as error:
+            log.warning("an unreadable reply at %s@%s: %s", TOPIC, message.offset(), error)
             return
-        self._late = False
-        _settle(waiting, reply)
+        if name == "Reply":
+            self._late = False
+            waiting.future.set_result(reply)
 
 
 def _settle(waiting: _Waiting, reply: dict[str, Any] | None) -> None:
