@@ -87,7 +87,10 @@ class Totals:
 def batch(device_id: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     """The post for `rows` of Totals.unreported; its timestamp is when the last of them was seen, in UTC."""
     seen = datetime.fromtimestamp(max(row[5] for row in rows) / 1000, UTC)
-    people = [{"person_id": str(row[0]), "cumulative": dict(zip(MOODS, row[1:5], strict=True))} for row in rows]
+    people = [
+        {"person_id": str(row[0]), "cumulative": {mood: round(row[1 + n], 3) for n, mood in enumerate(MOODS)}}
+        for row in rows
+    ]
     return {"device_id": device_id, "timestamp": seen.isoformat(timespec="microseconds"), "people": people}
 
 
