@@ -131,6 +131,7 @@ class Runner:
             with LogReader(site.bootstrap, f"projector-{site.instance}-{schema}") as reader:
                 target = Target(schema, live_schema, site.keyring)
                 projection = Projection(self._model, target, store=store, reader=reader, publisher=site.publisher)
+                store.clear_problem()
                 projection.resend_replies()
                 log.info("%s goes on as %s", schema, state)
                 if live_schema:

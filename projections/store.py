@@ -110,6 +110,14 @@ class Store:
             raise Fenced(f"{self.schema} does not exist any more")
         return rows[0][0], rows[0][1]
 
+    def clear_problem(self) -> None:
+        """Whatever had stopped this version is over."""
+        with translated():
+            self._connection.execute(
+                "UPDATE sensorium.models SET problem = NULL WHERE schema_name = %s AND problem IS NOT NULL",
+                (self.schema,),
+            )
+
     def checkpoints(self, schema: str | None = None) -> dict[Position, Checkpoint]:
         """Where every partition goes on; of another version when `schema` is given."""
         return _parsed(self.read(_CHECKPOINTS, schema or self.schema))
