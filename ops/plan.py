@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 import psutil
 
@@ -20,6 +21,7 @@ from ops.settings import DEFAULT_KAFKA_PORT, Settings
 # A service that never says that it is ready counts as ready when it has lived this long.
 SETTLED_S = 3.0
 SILENT_FOR_S = 60.0
+WAITS_FOR_SERVERS_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,9 @@ def check_given(settings: Settings) -> None:
 def rooms(settings: Settings) -> list[Service]:
     """Our own processes: front door, projector, processors."""
     front = _room(settings, "front", ["--host", settings.host, "--port", str(settings.port)])
-    front = replace(front, ready=lambda _: front_answers(settings), still_well=lambda _: front_answers(settings))
+    front = replace(
+        front, ready=lambda pid: front_ready(settings, pid), still_well=lambda _: bool(front_status(settings))
+    )
     return [front, _room(settings, "projector"), _room(settings, "processors")]
 
 
@@ -121,15 +125,21 @@ def launch(settings: Settings, name: str, arguments: Sequence[str]) -> processes
     return processes.Launch([sys.executable, "-m", "ops.cli", *arguments], log, environ)
 
 
-def front_answers(settings: Settings, timeout_s: float = 2.0) -> bool:
-    """Whether the front door answers at all; what it says about its servers is theirs to mend."""
+def front_ready(settings: Settings, pid: int) -> bool:
+    """Whether the front door is ready; one that only waits for its servers counts too after a while."""
+    status = front_status(settings)
+    return status == HTTPStatus.OK or (status != 0 and lived_s(pid) > WAITS_FOR_SERVERS_S)
+
+
+def front_status(settings: Settings, timeout_s: float = 2.0) -> int:
+    """HTTP status of the front door's health; 0 when it does not answer."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104
     connection = http.client.HTTPConnection(host, settings.port, timeout=timeout_s)
     try:
         connection.request("GET", "/health")
-        return connection.getresponse().status < 600
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return 0
     finally:
         connection.close()
 

@@ -111,6 +111,7 @@ def end(processes: Iterable[psutil.Process], patience_s: float = 10.0) -> None:
         for process in left:
             try:
                 ask(process)
+                process.resume()  # a paused process would not hear that it should end
             except psutil.NoSuchProcess:
                 continue
         _, left = psutil.wait_procs(left, timeout=patience_s)

@@ -7,9 +7,11 @@ import shutil
 import socket
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,7 +23,14 @@ from ops.embedded.kafka import Kafka
 from ops.embedded.servers import free_port, kafka_service, postgres, postgres_service
 from ops.service import Service, bring_up
 
-KAFKA_IMAGE = "apache/kafka:4.1.0"
+KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
+KAFKA_CONTAINER = {
+    "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+    "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+    "KAFKA_MESSAGE_MAX_BYTES": "33554432",
+    "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+    "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+}
 POSTGRES_IMAGE = "pgvector/pgvector:pg18"
 
 
@@ -35,7 +44,7 @@ def engine_listens() -> bool:
 
 
 def docker_answers() -> bool:
-    """Whether a Docker engine answers and already has the images (tests pull nothing)."""
+    """Whether a Docker engine answers and has the images or can get them."""
     if not engine_listens():
         return False
     import docker
@@ -44,10 +53,27 @@ def docker_answers() -> bool:
     try:
         with closing(docker.from_env(timeout=3)) as client:
             for image in (KAFKA_IMAGE, POSTGRES_IMAGE):
-                client.images.get(image)
+                with_image(client, image)
     except (docker.errors.DockerException, OSError):
         return False
     return True
+
+
+def with_image(client: Any, image: str) -> None:
+    """Pull the image unless it is there."""
+    import docker.errors
+
+    try:
+        client.images.get(image)
+    except docker.errors.ImageNotFound:
+        client.images.pull(image)
+
+
+def started(container: Any, stack: ExitStack) -> Any:
+    """Start a container; its library's own deprecations are no failures of ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return stack.enter_context(container)
 
 
 @pytest.fixture(scope="session")
@@ -79,13 +105,16 @@ def embedded_postgres(home: Path, stack: ExitStack) -> str:
 def container_kafka(_home: Path, stack: ExitStack) -> str:
     from testcontainers.kafka import KafkaContainer
 
-    return stack.enter_context(KafkaContainer(KAFKA_IMAGE).with_kraft()).get_bootstrap_server()
+    container = KafkaContainer(KAFKA_IMAGE).with_kraft()
+    for name, value in KAFKA_CONTAINER.items():
+        container.with_env(name, value)
+    return started(container, stack).get_bootstrap_server()
 
 
 def container_postgres(_home: Path, stack: ExitStack) -> str:
     from testcontainers.postgres import PostgresContainer
 
-    return stack.enter_context(PostgresContainer(POSTGRES_IMAGE, driver=None)).get_connection_url()
+    return started(PostgresContainer(POSTGRES_IMAGE, driver=None), stack).get_connection_url()
 
 
 def pick(named: str | None, container: Callable[..., str], embedded: Callable[..., str]) -> Callable[..., str]:
