@@ -47,8 +47,9 @@ def docker_answers() -> bool:
     """Whether a Docker engine answers and has the images or can get them."""
     if not engine_listens():
         return False
-    import docker
     import docker.errors
+
+    import docker
 
     try:
         with closing(docker.from_env(timeout=3)) as client:
