@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,27 +53,23 @@ class Service:
         return (self.still_well or self.ready)(pid)
 
 
-def bring_up(service: Service, interrupted: threading.Event | None = None) -> subprocess.Popen[bytes]:
+def bring_up(service: Service) -> subprocess.Popen[bytes]:
     """Start a service and wait until it is ready. OperatorError says why it did not come up."""
     launch = service.launch()
     begin = launch.log.stat().st_size if launch.log.exists() else 0
     process = processes.start(launch)
-    try:
-        await_ready(service, process, interrupted or threading.Event(), (launch.log, begin))
-    except BaseException:
-        processes.stop(process, service.stop_signal, service.stop_patience_s)
-        raise
+    with ExitStack() as undo:
+        undo.callback(processes.stop, process, service.stop_signal, service.stop_patience_s)
+        await_ready(service, process, (launch.log, begin))
+        undo.pop_all()
     return process
 
 
-def await_ready(
-    service: Service, process: subprocess.Popen[bytes], interrupted: threading.Event, log: tuple[Path, int]
-) -> None:
-    """Poll until ready. OperatorError when it died, took too long or was interrupted."""
+def await_ready(service: Service, process: subprocess.Popen[bytes], log: tuple[Path, int]) -> None:
+    """Poll until ready. OperatorError when it died or took too long."""
     until = time.monotonic() + service.start_patience_s
     while not service.ready(process.pid):
-        if interrupted.wait(0.05):
-            raise OperatorError(f"{service.name} was interrupted while starting.")
+        time.sleep(0.05)
         if process.poll() is not None:
             raise OperatorError(f"{service.name} did not start: {cause_of_death(*log)}.")
         if time.monotonic() > until:

@@ -46,14 +46,13 @@ class Terminal:
         """A named step: shown while it lasts, then with its time and whatever was added about its result."""
         begin, results = time.monotonic(), list[str]()
         self.live(f"  ..  {name}")  # no spinner: its thread would run while children are forked
+        sign = "--"
         try:
             yield results.append
-        except BaseException:
-            self.print(f"      {name}: stopped after {time.monotonic() - begin:.1f} s")
-            raise
-        self.clear()
-        result = f": {' '.join(results)}" if results else ""
-        self._console.print(f"  ok  {name}{result} ({time.monotonic() - begin:.1f} s)", markup=False)
+            sign = "ok"
+        finally:
+            result = f": {' '.join(results)}" if results else ""
+            self.print(f"  {sign}  {name}{result} ({time.monotonic() - begin:.1f} s)")
 
     @contextmanager
     def download(self, name: str) -> Generator[DownloadBar]:
