@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from projections.queries.points import Window
 from projections.queries.pyramid import Plan, finest, plan, start_of, width_ms
@@ -15,24 +15,43 @@ _COUNT: Final = """
     SELECT coalesce(sum(n), 0)::bigint AS n FROM buckets
     WHERE person_id = ANY(%(ids)s) AND level = %(level)s AND bucket_ms >= %(first)s AND bucket_ms <= %(last)s
 """
-# Arrays compare element by element: the lowest value, and among equal ones the earliest time.
+
+
+def _extremes(
+    low: LiteralString, low_ms: LiteralString, high: LiteralString, high_ms: LiteralString, signal: LiteralString
+) -> LiteralString:
+    """Arrays compare element by element: the lowest value, and among equal ones the earliest time."""
+    text = (
+        "(min(ARRAY[{0}, {1}]))[1] AS min_{4}, (min(ARRAY[{0}, {1}]))[2]::bigint AS min_{4}_ms,"
+        " (max(ARRAY[{2}, -{3}]))[1] AS max_{4}, -(max(ARRAY[{2}, -{3}]))[2]::bigint AS max_{4}_ms"
+    )
+    return text.format(low, low_ms, high, high_ms, signal)
+
+
+_KEPT: Final = ", ".join(
+    (
+        _extremes("min_valence", "min_valence_ms", "max_valence", "max_valence_ms", "valence"),
+        _extremes("min_arousal", "min_arousal_ms", "max_arousal", "max_arousal_ms", "arousal"),
+    )
+)
+_FOUND: Final = ", ".join(
+    (
+        _extremes("valence", "t_ms", "valence", "t_ms", "valence"),
+        _extremes("arousal", "t_ms", "arousal", "t_ms", "arousal"),
+    )
+)
 _FROM_PYRAMID: Final = """
-    SELECT bucket_ms - ((bucket_ms %% %(width)s::bigint) + %(width)s) %% %(width)s AS t_ms,
-           sum(n)::bigint AS n,
+    SELECT bucket_ms - ((bucket_ms %% %(width)s::bigint) + %(width)s) %% %(width)s AS t_ms, sum(n)::bigint AS n,
            (sum(sum_valence) / 1e9)::float8 / sum(n) AS valence, (sum(sum_arousal) / 1e9)::float8 / sum(n) AS arousal,
-           min(ARRAY[min_valence, min_valence_ms]) AS min_valence,
-           max(ARRAY[max_valence, -max_valence_ms]) AS max_valence,
-           min(ARRAY[min_arousal, min_arousal_ms]) AS min_arousal,
-           max(ARRAY[max_arousal, -max_arousal_ms]) AS max_arousal
+           {extremes}
     FROM buckets
     WHERE person_id = ANY(%(ids)s) AND level = %(level)s AND bucket_ms >= %(first)s AND bucket_ms <= %(last)s
     GROUP BY 1 ORDER BY 1
 """
 _FROM_POINTS: Final = """
-    SELECT t_ms - ((t_ms %% %(width)s::bigint) + %(width)s) %% %(width)s AS t_ms,
-           count(*) AS n, avg(valence) AS valence, avg(arousal) AS arousal,
-           min(ARRAY[valence, t_ms]) AS min_valence, max(ARRAY[valence, -t_ms]) AS max_valence,
-           min(ARRAY[arousal, t_ms]) AS min_arousal, max(ARRAY[arousal, -t_ms]) AS max_arousal
+    SELECT t_ms - ((t_ms %% %(width)s::bigint) + %(width)s) %% %(width)s AS t_ms, count(*) AS n,
+           avg(valence) AS valence, avg(arousal) AS arousal,
+           {extremes}
     FROM points
     WHERE person_id = ANY(%(ids)s) AND t_ms >= %(first)s AND t_ms <= %(last)s
     GROUP BY 1 ORDER BY 1
@@ -76,23 +95,13 @@ def _range(people: Sequence[Mapping[str, Any]], clipped: Sequence[Window], width
 async def buckets(
     connection: Connection, people: Sequence[Mapping[str, Any]], window: Window, chosen: Plan
 ) -> list[dict[str, Any]]:
-    """One row a bucket: t_ms (its start), n, mean valence and arousal, and (value, t_ms) of the four extremes.
+    """One row a bucket: t_ms (its start), n, mean valence and arousal, and the four extremes with their times.
 
     From the pyramid a bucket is whole even where the window begins or ends inside it.
     """
     clipped = [window.of(person) for person in people]
     parameters = _range(people, clipped, 1 if chosen.level is None else width_ms(chosen.level))
-    sql = _FROM_POINTS if chosen.level is None else _FROM_PYRAMID
+    sql = _FROM_POINTS.format(extremes=_FOUND) if chosen.level is None else _FROM_PYRAMID.format(extremes=_KEPT)
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(sql, parameters | {"width": chosen.width, "level": chosen.level})
-        return [_with_extremes(row) for row in await cursor.fetchall()]
-
-
-def _with_extremes(row: dict[str, Any]) -> dict[str, Any]:
-    flat = {"t_ms": row["t_ms"], "n": row["n"], "valence": row["valence"], "arousal": row["arousal"]}
-    for signal in ("valence", "arousal"):
-        for side in ("min", "max"):
-            value, at = row[f"{side}_{signal}"]
-            flat[f"{side}_{signal}"] = value
-            flat[f"{side}_{signal}_ms"] = abs(int(at)) if at * (1 if side == "min" else -1) >= 0 else -abs(int(at))
-    return flat
+        return await cursor.fetchall()

@@ -45,7 +45,7 @@ def plan(n_points: int, span_ms: int, lived_ms: int, max_points: int) -> Plan:
         return Plan(raw=True)
     wanted = max(1, max_points // 2)
     # One bucket fewer: a range that is not aligned touches one more than it is long.
-    needed = -(-span_ms // max(1, wanted - 1)) or 1
+    needed = max(1, -(-span_ms // max(1, wanted - 1)))
     if n_points <= max(2 * max_points, 6_000):
         return Plan(raw=False, width=needed)
     level = finest(lived_ms, 3 * max(wanted, 250))

@@ -60,7 +60,7 @@ HIGHER = """
            (max(ARRAY[max_valence, -max_valence_ms]))[1], -(max(ARRAY[max_valence, -max_valence_ms]))[2],
            (min(ARRAY[min_arousal, min_arousal_ms]))[1], (min(ARRAY[min_arousal, min_arousal_ms]))[2],
            (max(ARRAY[max_arousal, -max_arousal_ms]))[1], -(max(ARRAY[max_arousal, -max_arousal_ms]))[2]
-    FROM {s}.buckets WHERE level = {level} - 1 GROUP BY 1, 2, 3
+    FROM {s}.buckets WHERE level = {level} - 1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 
 

@@ -35,7 +35,7 @@ BUCKETS = """
            (max(ARRAY[valence, -t_ms]))[1], -(max(ARRAY[valence, -t_ms]))[2],
            (min(ARRAY[arousal, t_ms]))[1], (min(ARRAY[arousal, t_ms]))[2],
            (max(ARRAY[arousal, -t_ms]))[1], -(max(ARRAY[arousal, -t_ms]))[2]
-    FROM points GROUP BY 1, 2, 3
+    FROM points GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 HEATMAPS = """
     INSERT INTO heatmaps

@@ -71,6 +71,12 @@ async def test_a_session_is_a_curve_of_everybody(client: httpx.AsyncClient) -> N
     assert max(record["max_valence"] for record in curve["records"]) == 0.987
 
 
+@pytest.mark.parametrize("window", [f"to_ms={START}", f"from_ms={START + 29_999 * 40 + 1}", "from_ms=9&to_ms=3"])
+@pytest.mark.parametrize("who", ["person_id=1", SESSION])
+async def test_beyond_everybodys_time_there_is_nothing(client: httpx.AsyncClient, who: str, window: str) -> None:
+    assert (await _curve(client, f"{who}&max_points=10&{window}"))["records"] == []
+
+
 async def test_a_curve_has_no_pages_and_no_file(client: httpx.AsyncClient) -> None:
     for query in ("person_id=1&max_points=100&after=WzEsMSwxXQ", "person_id=1&max_points=100&format=csv"):
         assert (await client.get("/v1/logs?" + query)).status_code == 422
