@@ -28,6 +28,7 @@ Ids = Annotated[list[str] | None, typer.Argument(help="Ids, or their first chara
 Consumer = Annotated[str | None, typer.Option(help="All open ones of this consumer.")]
 Everything = Annotated[bool, typer.Option("--all", help="All open ones.")]
 SHOWN_BYTES = 512
+PIPED_WIDTH = 240
 
 
 @app.command("list")
@@ -40,6 +41,8 @@ def list_letters(
         letters = dead_letters.read(bootstrap)
     shown = [x for x in letters if consumer in (None, x.consumer) and (everything or x.settled is None)]
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     if not shown:
         console.print("No dead letters." if everything else "No open dead letters.")
         return

@@ -108,7 +108,8 @@ def _replay(name: str) -> Generator[tuple[Replay, Console]]:
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
     try:
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        estimate, silent = TimeRemainingColumn(), not console.is_terminal
+        with Progress(*columns, estimate, console=console, transient=True, disable=silent) as progress:
             yield Replay(servers, model, stop, Bar(progress)), console
     except Stopped as stopped:
         raise OperatorError("Stopped. Nothing is lost: the same command goes on from here.") from stopped
