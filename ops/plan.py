@@ -33,10 +33,11 @@ class Sensor:
     camera: int | None = None
 
     def arguments(self) -> list[str]:
-        """Flags of the emotion sensor."""
+        """Flags of the emotion sensor: points, totals and the live picture, so that the whole page is filled."""
+        everything = ["--mode", "both", "--frames"]
         if self.video is not None:
-            return ["--video", self.video, "--loop"]
-        return ["--demo"] if self.camera is None else ["--camera", str(self.camera)]
+            return ["--video", self.video, "--loop", *everything]
+        return [*(["--demo"] if self.camera is None else ["--camera", str(self.camera)]), *everything]
 
 
 def stores(settings: Settings) -> tuple[Settings, list[Service]]:
