@@ -68,7 +68,7 @@ def test_a_password_is_not_shown() -> None:
     ],
 )
 def test_the_sensor_watches_what_up_was_told(sensor: Sensor, arguments: list[str]) -> None:
-    assert sensor.arguments() == arguments
+    assert sensor.arguments() == [*arguments, "--mode", "both", "--frames"]
 
 
 def test_a_detached_up_gets_the_same_flags() -> None:
