@@ -42,6 +42,7 @@ class Plan:
 
 def busy(seconds: float) -> None:
     """Hold the interpreter as a heavy pure Python step does."""
+    logging.getLogger(__name__).info("busy for %s s", seconds)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass

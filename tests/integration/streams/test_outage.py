@@ -36,7 +36,8 @@ class Broker:
         eventually(lambda: psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
 
     def thaw(self) -> None:
-        os.kill(self._process.pid, signal.SIGCONT)
+        if self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.kill()
@@ -62,15 +63,16 @@ def broker() -> Iterator[Broker]:
 def world(broker: Broker, tmp_path: Path) -> Iterator[Processing]:
     with Processing(broker.bootstrap, tmp_path) as processing:
         yield processing
+        broker.thaw()
 
 
 def test_a_frozen_broker_pauses_a_step_and_nothing_is_lost_doubled_or_dead(world: Processing, broker: Broker) -> None:
     world.post("a")
-    worker = world.start(seconds=2.0)
+    worker = world.start(seconds=5.0)
     world.wait_until_processed()
-    world.post("slow", "b")  # the broker freezes inside this step: its output finds nobody
-    eventually(lambda: world.posted() == 3)
-    broker.freeze()
+    world.post("slow", "b")
+    world.wait_for_log("busy for")
+    broker.freeze()  # inside the step: its output finds nobody
     world.wait_for_log("stopped at", 60)
     world.wait_for_log("(attempt 2", 60)
     broker.thaw()
