@@ -2,6 +2,7 @@
 
 import { address, ask } from "./ask.js";
 import { byId, say } from "./dom.js";
+import { lastSeen } from "./persons.js";
 import { CONFIG, colour, faded, fromAxis, layout, plotly } from "./plot.js";
 import { clock, dayFormat, duration, signed, t, zoneName } from "./words.js";
 
@@ -131,7 +132,7 @@ function shape(moments) {
   const shown = span();
   const spans = (moments.length > MOST_SPANS ? [] : moments).map((moment) => ({
     type: "rect", yref: "paper", y0: 0, y1: 1, layer: "below", line: { width: 0 },
-    x0: moment.start_ms, x1: moment.end_ms ?? shown[1], fillcolor: faded(moment.signal.toLowerCase(), 0.09),
+    x0: moment.start_ms, x1: moment.end_ms ?? lastSeen(moment.session_person_id) ?? shown[1], fillcolor: faded(moment.signal.toLowerCase(), 0.09),
   }));
   const coarse = matchMedia("(pointer: coarse)").matches;
   return layout({

@@ -102,7 +102,7 @@ function drawTitle() {
 
 function showSession() {
   drawTitle();
-  return Promise.all([showPersons(), showCurve(), showPlane()]);
+  return Promise.all([showPersons().then(showCurve), showPlane()]);
 }
 
 function showPersons() {

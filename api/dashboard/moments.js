@@ -2,7 +2,7 @@
 
 import { address, ask } from "./ask.js";
 import { byId, fill, h } from "./dom.js";
-import { nameOf } from "./persons.js";
+import { lastSeen, nameOf } from "./persons.js";
 import { clock, duration, signed, t } from "./words.js";
 
 const SHOWN = 40;
@@ -29,9 +29,14 @@ export function draw(person, look) {
   strip.scrollLeft = scroll;
 }
 
+function open(moment) {
+  const seen = lastSeen(moment.session_person_id);
+  return seen === null ? t("ongoing") : `${duration(Math.max(0, seen - moment.start_ms))}, ${t("toLastSeen")}`;
+}
+
 function button(moment, person, look) {
   const arrow = moment.direction === "UP" ? "▲" : "▼";
-  const lasted = moment.end_ms === null ? t("ongoing") : duration(moment.end_ms - moment.start_ms);
+  const lasted = moment.end_ms === null ? open(moment) : duration(moment.end_ms - moment.start_ms);
   const whose = person === null ? ` · ${nameOf(moment.session_person_id)}` : "";
   const evidence = `${t("evidence")}: ${moment.topic}/${moment.kafka_partition}@${moment.kafka_offset}`;
   return h(

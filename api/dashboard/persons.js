@@ -16,6 +16,9 @@ export async function load(session) {
 
 export const one = (id) => people.find((person) => person.session_person_id === id) ?? null;
 
+// A moment that was still open when its person was last seen ends there.
+export const lastSeen = (id) => one(id)?.max_ms ?? null;
+
 // A device's own number is shown as it is; a post that carried none has a long negative one: shown as a visitor.
 export function nameOf(id) {
   if (id >= 0) return `${t("person")} ${id}`;
