@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ import uvicorn
 from ops import http_server, schema_registry
 from ops.errors import OperatorError
 from ops.settings import Settings, load, write_secret
-from ops.state import connected
+from ops.state import connected, mark_ready
 from schemas.envelope import KeyRing
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _projector(settings: Settings, _reload: bool) -> int:
 def _processors(settings: Settings, _reload: bool) -> int:
     from streams.runtime import worker
 
-    return worker.run(settings.kafka_bootstrap or "")
+    return worker.run(settings.kafka_bootstrap or "", on_ready=partial(mark_ready, settings.home, "processors"))
 
 
 SERVICES: Final[Mapping[str, Callable[[Settings, bool], int]]] = MappingProxyType(

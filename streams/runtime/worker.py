@@ -54,6 +54,22 @@ class Publishing(Publishes, Protocol):
         ...
 
 
+def _nothing() -> None:
+    """Tell nobody."""
+
+
+class _Countdown:
+    """Calls when the last of so many has arrived."""
+
+    def __init__(self, count: int, call: Callable[[], None]) -> None:
+        self._count, self._call = count, call
+
+    def __call__(self) -> None:
+        self._count -= 1
+        if self._count == 0:
+            self._call()
+
+
 def run(
     bootstrap: str,
     *,
@@ -61,10 +77,15 @@ def run(
     processors: Sequence[Processor[Any]] = PROCESSORS,
     settings: WorkerSettings = WorkerSettings(),
     publisher: Callable[[], Publishing] | None = None,
+    on_ready: Callable[[], None] = _nothing,
 ) -> int:
-    """Run the process in the main thread until SIGTERM or SIGINT; the exit code. `publisher` is for tests."""
+    """Run the process in the main thread until SIGTERM or SIGINT; the exit code.
+
+    `on_ready` is called once every processor has joined its group; `publisher` is for tests.
+    """
     quieten()
-    code = asyncio.run(_run_until_signal(bootstrap, instance, processors, settings, publisher))
+    ready = _Countdown(len(processors), on_ready)
+    code = asyncio.run(_run_until_signal(bootstrap, instance, processors, settings, publisher, ready))
     # A thread that hangs in a library (or in a step) must not keep a stopped process.
     guard = threading.Timer(settings.exit_within_s, os._exit, (code,))
     guard.daemon = True
@@ -78,6 +99,7 @@ async def _run_until_signal(
     processors: Sequence[Processor[Any]],
     settings: WorkerSettings,
     publisher: Callable[[], Publishing] | None,
+    on_ready: Callable[[], None],
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -85,7 +107,7 @@ async def _run_until_signal(
         loop.add_signal_handler(one, stop.set)
     made = publisher() if publisher else Publisher(bootstrap, client_id=f"{instance}-processors")
     try:
-        runs = [_Run(bootstrap, one, made, instance, settings) for one in processors]
+        runs = [_Run(bootstrap, one, made, instance, settings, on_ready) for one in processors]
         return max(await asyncio.gather(*(one.until(stop) for one in runs)))
     finally:
         made.close()
@@ -95,10 +117,16 @@ class _Run:
     """One processor in its wrapper."""
 
     def __init__(
-        self, bootstrap: str, processor: Processor[Any], publisher: Publishes, instance: str, settings: WorkerSettings
+        self,
+        bootstrap: str,
+        processor: Processor[Any],
+        publisher: Publishes,
+        instance: str,
+        settings: WorkerSettings,
+        on_ready: Callable[[], None],
     ) -> None:
         self._bootstrap, self._processor, self._settings, self._instance = bootstrap, processor, settings, instance
-        self._publisher = publisher
+        self._publisher, self._on_ready = publisher, on_ready
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=processor.name)
         self._past = KafkaPast(bootstrap, processor.name, processor.topic_in)
         self._patience = Patience()
@@ -145,6 +173,7 @@ class _Run:
         try:
             await member.start()
             watchdog.start()
+            self._on_ready()
             log.info("%s reads %s", self._processor.name, self._processor.topic_in)
             await member.ended()
         finally:
