@@ -23,7 +23,7 @@ from streams.log_reader import LogReader, TopicPartition
 Checksums = Mapping[str, Mapping[str, int]]
 Positions = Mapping[TopicPartition, int]
 
-BATCH: Final = Limits(records=4000, bytes=2 << 20)
+BATCH: Final = Limits(records=8000, bytes=4 << 20)
 CLOSE_ENOUGH: Final = 200
 """Events between the new version and the live one below which the rest is caught up while the live one waits."""
 ATTEMPTS: Final = 30

@@ -162,9 +162,14 @@ def keyed(schema: str) -> str:
     return _KEYED_POINTS.format(s=schema)
 
 
+def month_table(year: int, month: int) -> str:
+    """Name of a month's partition."""
+    return f"points_y{year:04d}m{month:02d}"
+
+
 def month_partition(schema: str, year: int, month: int, bounds: tuple[int, int]) -> str:
     """SQL for one month's partition of `bounds` [from, to) in ms; readers of the others are not held up."""
-    name = f"{schema}.points_y{year:04d}m{month:02d}"
+    name = f"{schema}.{month_table(year, month)}"
     return (
         f"CREATE TABLE {name} (LIKE {schema}.points INCLUDING DEFAULTS INCLUDING CONSTRAINTS);"
         f"ALTER TABLE {schema}.points ATTACH PARTITION {name} FOR VALUES FROM ({bounds[0]}) TO ({bounds[1]});"

@@ -110,7 +110,6 @@ class EmotionLogs:
         verdict = _judge(points, keys, people, distrust=self._suspicious)
         inserted = np.zeros(0, np.bool_)
         if len(points):
-            self._months.ensure(transaction, points.columns.t_ms)
             inserted = self._store(transaction, points, layout, verdict)
             effects.sessions |= self._sums.add(
                 transaction, _rows(points, verdict, inserted), _owners(points, keys, people)
@@ -124,11 +123,12 @@ class EmotionLogs:
         """Insert; return which rows went in."""
         last = int(transaction.rows(_TAKE_IDS, len(points) - 1)[0][0])
         row_id = np.arange(last - len(points) + 1, last + 1)
+        table = self._months.ensure(transaction, points.columns.t_ms)
         if verdict.new.all():
-            transaction.copy(_COPY.format("points"), layout.payload(verdict.number, row_id))
+            transaction.copy(_COPY.format(table), layout.payload(verdict.number, row_id))
             return verdict.new
         if verdict.new.any():
-            transaction.copy(_COPY.format("points"), layout.payload(verdict.number, row_id, verdict.new))
+            transaction.copy(_COPY.format(table), layout.payload(verdict.number, row_id, verdict.new))
         if not verdict.doubtful.any():
             return verdict.new
         if self._loading:
@@ -280,7 +280,9 @@ def _make_keys(schema: str) -> str:
 
 
 def _clean_up(schema: str) -> str:
-    return f"DROP TABLE IF EXISTS {schema}.points_aside; ANALYZE {', '.join(f'{schema}.{t}' for t in _TABLES)}"
+    # The points are found by their key, whose making has counted them; autovacuum looks at the rest.
+    counted = ", ".join(f"{schema}.{table}" for table in _TABLES if table != "points")
+    return f"DROP TABLE IF EXISTS {schema}.points_aside; ANALYZE {counted}"
 
 
 def _resolve(projector: EmotionLogs, transaction: Transaction) -> int:
