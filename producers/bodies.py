@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -34,24 +33,27 @@ class Traffic:
         self.limits = limits
         self.posts = 0
         self.bytes = 0
-        self._clients: Counter[str] = Counter()
+        self._clients: dict[str, int] = {}
 
     def enter(self, client: str) -> Passage:
         """Count one post in; closing the passage counts it out. Raises `Refused`: 503 (all clients), 429 (this one)."""
         if self.posts >= self.limits.posts:
             raise unavailable("Too many posts are under way", 1)
-        if self._clients[client] >= self.limits.posts_per_client:
+        same_client = self._clients.get(client, 0)
+        if same_client >= self.limits.posts_per_client:
             raise problem(429, "Too many posts of this client are under way", 1)
         self.posts += 1
-        self._clients[client] += 1
+        self._clients[client] = same_client + 1
         return Passage(self, client)
 
     def leave(self, client: str, size: int) -> None:
         """Count one post and its bytes out."""
         self.posts -= 1
         self.bytes -= size
-        self._clients[client] -= 1
-        if not self._clients[client]:
+        remaining = self._clients[client] - 1
+        if remaining:
+            self._clients[client] = remaining
+        else:
             del self._clients[client]
 
 

@@ -147,7 +147,8 @@ class Gateway:
             for value in values
         ]
         replies = await self.appender.append(drafts, wait=wait)
-        return unless_async(wait, _bulk_content(post.dialect == "V3", replies))
+        anonymous = post.dialect == "V3"
+        return answer_json(200, _bulk_content(anonymous, replies)) if wait else _ACCEPTED[anonymous]
 
     async def batch(self, body: bytes, request: Headers) -> Answer:
         """POST /api/emotions/batch: cumulative times of everybody a device knows."""
@@ -206,3 +207,6 @@ def _bulk_content(anonymous: bool, replies: Sequence[dict[str, Any] | None]) -> 
     if anonymous:
         content["person_id"] = next((reply["person_id"] for reply in replies if reply is not None), None)
     return content
+
+
+_ACCEPTED = {anonymous: unless_async(False, _bulk_content(anonymous, ())) for anonymous in (False, True)}
