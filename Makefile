@@ -16,6 +16,7 @@ run: $(STAMP) ## Run everything on this machine (ARGS="--no-demo", ARGS="--camer
 install: $(STAMP) ## Make the environment in .venv
 
 test: $(STAMP) ## Prove everything (ARGS="tests/unit", ARGS="-k replay", ...)
+	@sh .ci/browser
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## Style, types, who may import whom

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 FLAGS = [
@@ -29,6 +32,9 @@ def executable() -> str | None:
 def chromium() -> Iterator[Browser]:
     """A headless browser until the block ends."""
     with sync_playwright() as driver:
+        if executable() is None and not Path(driver.chromium.executable_path).exists():
+            missing = "no Chromium on this machine: install Debian's chromium, or run `playwright install chromium`"
+            pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
         browser = driver.chromium.launch(executable_path=executable(), args=FLAGS)
         try:
             yield browser
