@@ -62,7 +62,6 @@ class Persons:
         borrowed = self._borrow(transaction, keys)
         for key in keys:
             number = borrowed.get(key) or self._next(transaction)
-            self._highest = max(self._highest or 0, number)
             self._known[key] = Known(number, NEVER, is_new=True)
 
     def _borrow(self, transaction: Transaction, keys: Sequence[PersonKey]) -> dict[PersonKey, int]:
@@ -71,6 +70,8 @@ class Persons:
             return {}
         rows = transaction.rows(_FIND.format(schema=f"{self._live_schema}."), *_columns(keys))
         borrowed = {(device, session, person): number for device, session, person, number, _ in rows}
+        # Who gets a number of our own below must not get one that is just being borrowed.
+        self._highest = max(self._newest(transaction), *borrowed.values(), 0)
         taken = transaction.rows("SELECT person_id FROM persons WHERE person_id = ANY(%s)", list(borrowed.values()))
         for (number,) in taken:
             self._move_away(transaction, number)
@@ -79,7 +80,6 @@ class Persons:
     def _move_away(self, transaction: Transaction, number: int) -> None:
         """Free a number that the live version has given to somebody else since: it has been truncated meanwhile."""
         other = self._next(transaction)
-        self._highest = other
         for table in (*self._point_tables, "buckets", "persons"):
             transaction.run(f"UPDATE {table} SET person_id = %s WHERE person_id = %s", other, number)  # noqa: S608
         for known in self._known.values():
@@ -87,11 +87,15 @@ class Persons:
                 known.number = other
 
     def _next(self, transaction: Transaction) -> int:
+        self._highest = self._newest(transaction) + 1
+        return self._highest
+
+    def _newest(self, transaction: Transaction) -> int:
         if self._highest is None:
             own = int(transaction.rows(_HIGHEST.format(schema=""))[0][0])
             live = f"{self._live_schema}." if self._live_schema else ""
             self._highest = max(own, int(transaction.rows(_HIGHEST.format(schema=live))[0][0]))
-        return self._highest + 1
+        return self._highest
 
 
 _FIND: Final = """

@@ -52,7 +52,8 @@ def test_what_was_refused_by_mistake_is_projected_after_a_redrive(there: Site, m
         raise ValueError("a bug")
 
     there.post(post("unlucky"))
-    monkeypatch.setattr(emotion_logs, "gather", lambda events: mistaken(events) if events else emotion_rows.gather([]))
+    gather = emotion_rows.gather
+    monkeypatch.setattr(emotion_logs, "gather", lambda posts, c: mistaken(posts) if posts else gather(posts, c))
     with there.projector():
         there.caught_up(MODEL)
     (letter,) = letters(there)
