@@ -111,6 +111,8 @@ def prefers_async(headers: Headers) -> bool:
     prefer = headers.get(b"prefer")
     if prefer is None:
         return False
+    if prefer == b"respond-async":
+        return True
     return any(token.partition(b";")[0].strip().lower() == b"respond-async" for token in prefer.split(b","))
 
 

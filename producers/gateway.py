@@ -210,3 +210,7 @@ def _bulk_content(anonymous: bool, replies: Sequence[dict[str, Any] | None]) -> 
 
 
 _ACCEPTED = {anonymous: unless_async(False, _bulk_content(anonymous, ())) for anonymous in (False, True)}
+
+
+_TAKEN = {dialect: unless_async(False, _bulk_content(dialect == "V3", ())) for dialect in ("V2", "V3")}
+"""The answer to who did not want to wait: nothing is known but that the log has the post."""

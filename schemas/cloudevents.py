@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import cache
 
 _VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/avro")
+
+
+@cache
+def _of(event: str, source: str) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    return ("ce_source", source.encode()), ("ce_type", f"sensorium.{event}".encode())
 
 
 def new_traceparent() -> str:
@@ -24,11 +30,12 @@ def headers(
     traceparent: str | None = None,
 ) -> list[tuple[str, bytes]]:
     """Headers for one message of `event`; `time` is when it happened to us (default now, UTC)."""
+    origin, kind = _of(event, source)
     return [
         _VERSION,
         ("ce_id", id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", f"sensorium.{event}".encode()),
+        origin,
+        kind,
         ("ce_time", (time or datetime.now(UTC)).isoformat().encode()),
         _CONTENT_TYPE,
         ("traceparent", (traceparent or new_traceparent()).encode()),
