@@ -86,7 +86,25 @@ def status(*, as_json: bool) -> int:
         since = datetime.fromtimestamp(service.since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         restarts = f", restarted {service.restarts} x" if service.restarts else ""
         print(f"  {name:15} {service.state:9} since {since}, process {service.pid or '-'}{restarts}")
+    for line in read_models(now.database_url):
+        print(line)
     return 0
+
+
+def read_models(database_url: str | None) -> list[str]:
+    """One line per version of a read model, with the sentence why it stopped where it did; none without PostgreSQL."""
+    from projections.store_models import Models
+    from schemas.errors import TransientFailure
+
+    if database_url is None:
+        return []
+    try:
+        with Models(database_url) as models:
+            versions = [version for version in models.listing() if version.state != "retired"]
+    except TransientFailure as away:
+        return [f"Read models: {away}"]
+    problems = {version.schema: f": {version.problem}" if version.problem else "" for version in versions}
+    return [f"  {one.schema:24} {one.state}, {one.phase}{problems[one.schema]}" for one in versions]
 
 
 def without_password(url: str) -> str:

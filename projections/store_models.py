@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -131,6 +132,8 @@ class Models:
                 except psycopg.errors.InvalidTableDefinition:  # other columns than before
                     self.run(f"DROP VIEW public.{name}")
                     self.run(f"CREATE {view}")
+            # Open pages look again: everything may read differently now.
+            self.run("SELECT pg_notify('sensorium_live', %s)", json.dumps({"model": model.name, "many": True}))
 
     def set_state(self, schema: str, state: str, *, phase: str | None = None) -> None:
         """Write a version's state and tell the projector."""
