@@ -45,8 +45,8 @@ class KeyRing:
 
     @staticmethod
     def fresh_text() -> str:
-        """The text of a new ring with one random key."""
-        return f"k1 {os.urandom(32).hex()}\n"
+        """The text of a new ring with one random key, under an id that no other ring has."""
+        return f"k{os.urandom(4).hex()} {os.urandom(32).hex()}\n"
 
 
 def seal(ring: KeyRing, subject: str, event: str, record: Mapping[str, Any]) -> dict[str, Any]:

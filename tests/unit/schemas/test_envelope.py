@@ -28,6 +28,12 @@ def test_a_destroyed_key_forgets(ring):
     assert unseal(other, envelope, "PeopleTotals") is FORGOTTEN
 
 
+def test_another_homes_ring_forgets_rather_than_fails(ring):
+    """Two homes, each with a ring of its own: the other's data is unreadable, not poison."""
+    envelope = seal(ring, "jetson_1", "PeopleTotals", load("PeopleTotals"))
+    assert unseal(KeyRing.parse(KeyRing.fresh_text()), envelope, "PeopleTotals") is FORGOTTEN
+
+
 @pytest.mark.parametrize("change", [{"subject": "jetson_2"}, {"content": b"short"}, {"content": bytes(64)}])
 def test_an_envelope_that_was_tampered_with_is_invalid(ring, change):
     envelope = seal(ring, "jetson_1", "PeopleTotals", load("PeopleTotals")) | change
