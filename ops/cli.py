@@ -63,7 +63,10 @@ def down() -> None:
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Really delete; nothing is asked.")] = False,
 ) -> None:
-    """Delete all state of this home: the log, read models, generated keys. Servers that you named are not touched."""
+    """Delete all state of this home: the log, read models, keys, and what devices here have not sent yet.
+
+    Servers that you named are not touched.
+    """
     from ops import commands
 
     commands.reset(yes=yes)

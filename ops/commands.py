@@ -190,7 +190,8 @@ def migrate(direction: str) -> None:
     url = state.connected_database(settings.load())
     if direction == "history":
         for step in migrations.history(url):
-            print(step)
+            when = f"applied {step.applied_at:%Y-%m-%d %H:%M:%S %Z}" if step.applied_at else "not applied"
+            print(f"{step.name}  {when}")
     elif direction in ("up", "down"):
         (migrations.up if direction == "up" else migrations.down)(url)
         print(f"Migrated {direction}.")

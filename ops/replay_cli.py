@@ -26,7 +26,7 @@ from schemas.errors import SensoriumError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 Model = Annotated[str, typer.Argument(help=f"One of {', '.join(READ_MODELS)}.")]
-Name = Annotated[str | None, typer.Option(help="Name of a view of the past: letters, digits, underscores.")]
+Name = Annotated[str | None, typer.Option(help="Name of a view of the past: small letters, digits, underscores.")]
 LONGEST_NAME = 30
 
 

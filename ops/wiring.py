@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from ops import http_server, schema_registry
+from ops import http_server, offline_docs, schema_registry
 from ops.errors import OperatorError
 from ops.settings import Settings, load, write_secret
 from ops.state import connected, mark_ready
@@ -95,7 +95,8 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
 
     from api.app import install
     from api.routes.page import page
-    from producers.asgi import compose
+    from producers.asgi import compose, with_cors
+    from producers.cors import Cors
 
     door = gateway(settings) if with_gateway else None
     answers = query_api(settings, door) if with_api else None
@@ -114,10 +115,13 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
             if door:
                 await door.stop()
 
-    app = FastAPIOffline(title="Sensorium", version="1", lifespan=lifespan, redirect_slashes=True)
+    app = FastAPIOffline(title="Sensorium", version="1", lifespan=lifespan)
+    offline_docs.complete(app)
     if answers:
         install(app, answers)
-    return compose(door, app, page if answers else None) if door else app
+    if door:
+        return compose(door, app, page if answers else None)
+    return with_cors(app, Cors(settings.cors_origins))
 
 
 def from_environment() -> AsgiApp:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from producers.answers import AsgiApp, Receive, Scope, Send
+from producers.cors import Cors
 from producers.gateway import Gateway
 from producers.routes import PageHook, router
 
@@ -36,11 +37,16 @@ def compose(gateway: Gateway, app: FastAPI, page: PageHook | None = None) -> Asg
     The caller starts and stops the gateway in the app's lifespan: `await gateway.start()`, `await gateway.stop()`.
     """
     app.include_router(router(gateway, page))
-    guarded = CORSMiddleware(
+    return Dispatcher(gateway.hot_routes, with_cors(app, gateway.cors))
+
+
+def with_cors(app: AsgiApp, cors: Cors) -> AsgiApp:
+    """`app` answering other origins as seed 001 does; they may read where the next page is, and the tag."""
+    return CORSMiddleware(
         app,
-        allow_origins=gateway.cors.origins,
+        allow_origins=cors.origins,
         allow_methods=METHODS,
         allow_headers=["*"],
         allow_credentials=True,
+        expose_headers=["Link", "ETag"],
     )
-    return Dispatcher(gateway.hot_routes, guarded)

@@ -59,6 +59,8 @@ def _add_front_door(routes: APIRouter, page: PageHook) -> None:
 def _add_health(routes: APIRouter, gateway: Gateway) -> None:
     @routes.get("/health", summary="Whether posts can be taken")
     @routes.get("/api/health", summary="Whether posts can be taken")
+    @routes.get("/v1/health", include_in_schema=False)
+    @routes.get("/api/v1/health", include_in_schema=False)
     async def health() -> Response:  # pyright: ignore[reportUnusedFunction]
         report = gateway.health()
         return JSONResponse(report, 200 if report["ok"] else 503)

@@ -10,14 +10,17 @@ from schemas.envelope import KeyRing, seal
 from schemas.serde import encode
 
 EMOTIONS = ("happy", "sad", "angry", "neutral")
+FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The years 1 to 9999 in UTC: what every reader of a timestamp can show."""
 
 
 def reported_at_us(post: TotalsPost, zone: tzinfo | None, now_us: int) -> int:
-    """When the report was made, UTC epoch microseconds; an unreadable timestamp counts as now."""
+    """When the report was made, UTC epoch microseconds; a timestamp that no calendar has in UTC counts as now."""
     try:
-        return epoch_microseconds(post.timestamp, zone)
+        at_us = epoch_microseconds(post.timestamp, zone)
     except UnreadableTime:
         return now_us
+    return at_us if FIRST_US <= at_us <= LAST_US else now_us
 
 
 def event(post: TotalsPost, at_us: int, ring: KeyRing) -> bytes:

@@ -42,7 +42,7 @@ def build(database: Database) -> APIRouter:
 
     @router.get("/v1/moments", summary="Strong and sudden changes of a person", response_model=dict[str, Any])
     async def get_moments(request: Request, query: Annotated[MomentsQuery, Query()]) -> Response:
-        """`count` and `records` by start_ms ascending; `end_ms` is null while the moment lasts.
+        """`count` and `records` by start_ms ascending; `end_ms` is null until a later event of the device closes it.
 
         Each names the topic, partition and offset of the event it came from.
         """

@@ -21,7 +21,7 @@ Read = Callable[[Connection], Awaitable[T]]
 
 POOL_SIZE: Final = 6
 WAITING: Final = 200
-_OPTIONS: Final = "-c default_transaction_read_only=on -c statement_timeout=8000 -c jit=off -c timezone=UTC"
+_OPTIONS: Final = "-c default_transaction_read_only=on -c statement_timeout=3500 -c jit=off -c timezone=UTC"
 
 _AWAY: Final = (psycopg.OperationalError, PoolTimeout, TooManyRequests, PoolClosed)
 _NOT_YET: Final = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName)
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class Database:
     """At most `size` read-only connections; a read waits `patience_s` for one and has `deadline_s` in all."""
 
-    def __init__(self, dsn: str, *, size: int = POOL_SIZE, patience_s: float = 1.5, deadline_s: float = 10.0) -> None:
+    def __init__(self, dsn: str, *, size: int = POOL_SIZE, patience_s: float = 1.5, deadline_s: float = 4.0) -> None:
         self._deadline_s = deadline_s
         self._size = size
         self._abandoned: set[asyncio.Task[Any]] = set()
@@ -104,7 +104,8 @@ class Database:
         except (_Stale, *_AWAY) as away:
             raise Unavailable("PostgreSQL does not answer.") from away
         except _NOT_YET as missing:
-            raise Unavailable(f"A read model is not there yet: {missing}") from missing
+            log.warning("A read model is missing: %s", missing)
+            raise Unavailable("A read model is not there yet, or no longer whole.") from missing
 
     async def _once(self, read: Read[T], model: str, as_of: str | None) -> T:
         async with self._pool.connection() as connection:

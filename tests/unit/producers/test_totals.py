@@ -1,12 +1,13 @@
 """Batch bodies of seed 001: what counts, what is ignored, what is sealed."""
 
 import json
+from datetime import UTC
 from typing import Any
 
 import pytest
 
 from producers import totals
-from producers.leniency import Unacceptable, read_totals
+from producers.leniency import TotalsPost, Unacceptable, read_totals
 from schemas import serde
 from schemas.envelope import KeyRing, unseal
 
@@ -66,3 +67,10 @@ def test_what_the_seed_refuses_is_refused(people: Any, timestamp: Any, kind: str
         read_totals(body(people, timestamp))
     assert isinstance(caught.value.detail, list)
     assert [error["type"] for error in caught.value.detail] == [kind]
+
+
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_calendar_has_in_utc_counts_as_now(timestamp: str) -> None:
+    """Such a report could be stored but never read again."""
+    post = TotalsPost(device_id="d", timestamp=timestamp, people=[])
+    assert totals.reported_at_us(post, UTC, 1_763_123_696_000_000) == 1_763_123_696_000_000
