@@ -9,7 +9,7 @@ import * as persons from "./persons.js";
 import * as plane from "./plane.js";
 import * as sessions from "./sessions.js";
 import * as totals from "./totals.js";
-import { clock, count, duration, switchLanguage, t, translatePage } from "./words.js";
+import { clock, duration, many, switchLanguage, t, translatePage } from "./words.js";
 
 let chosen = fromAddress();
 let asking = new AbortController();
@@ -93,7 +93,7 @@ function drawTitle() {
   const row = named();
   byId("session-title").textContent = `${row.device_id || "—"} · ${row.session_id || "—"}`;
   byId("session-facts").textContent = row.n_points === undefined ? "" : [
-    `${clock(row.min_ms)} – ${clock(row.max_ms)}`, duration(row.max_ms - row.min_ms), `${count(row.n_persons)} ${t("persons")}`, `${count(row.n_points)} ${t("points")}`,
+    `${clock(row.min_ms)} – ${clock(row.max_ms)}`, duration(row.max_ms - row.min_ms), many(row.n_persons, "persons"), many(row.n_points, "points"),
   ].join(" · ");
   const query = { device_id: row.device_id, session_id: row.session_id, ...(chosen.person === null ? {} : { session_person_id: chosen.person }) };
   const file = (format, name) => h("a", { href: address("/api/v1/logs", { ...query, format }), download: "" }, name);

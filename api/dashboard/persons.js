@@ -2,7 +2,7 @@
 
 import { address, ask } from "./ask.js";
 import { byId, fill, h, say, svg } from "./dom.js";
-import { count, duration, signed, t } from "./words.js";
+import { count, duration, many, signed, t } from "./words.js";
 
 const SHOWN = 100;
 let people = [];
@@ -44,7 +44,7 @@ export function draw(chosen, choose) {
 
 function button(person, chosen, choose) {
   const id = person.session_person_id;
-  const lasted = id === null ? `${count(people.length)} ${t("persons")}` : duration(person.max_ms - person.min_ms);
+  const lasted = id === null ? many(people.length, "persons") : duration(person.max_ms - person.min_ms);
   const figures = `${t("valence")} ${signed(person.avg_valence)}, ${t("arousal")} ${signed(person.avg_arousal)}`;
   return h(
     "button",

@@ -3,7 +3,7 @@
 import { address, ask } from "./ask.js";
 import { byId, say } from "./dom.js";
 import { CONFIG, colour, layout, plotly } from "./plot.js";
-import { count, t } from "./words.js";
+import { count, many, t } from "./words.js";
 
 let plane = null;
 
@@ -32,7 +32,7 @@ export async function draw() {
   };
   await Plotly.react(target, [trace], shape(), CONFIG);
   target.setAttribute("role", "img");
-  target.setAttribute("aria-label", `${t("plane")}: ${count(plane.n)} ${t("points")}`);
+  target.setAttribute("aria-label", `${t("plane")}: ${many(plane.n, "points")}`);
 }
 
 function shape() {

@@ -2,7 +2,7 @@
 
 import { address, ask } from "./ask.js";
 import { byId, fill, h, say } from "./dom.js";
-import { clock, compact, count, t } from "./words.js";
+import { clock, compact, many, t } from "./words.js";
 
 const PAGE = 50;
 let rows = [];
@@ -45,7 +45,7 @@ function button(row, chosen, choose) {
     "button",
     { type: "button", class: "session", "data-key": key, "aria-current": String(current), onclick: () => choose(row), title: row.device_id },
     h("span", { class: "line" }, h("b", {}, row.device_id || "—"), h("small", {}, clock(row.max_ms))),
-    h("span", { class: "line" }, h("span", {}, row.session_id || "—"), h("small", {}, `${count(row.n_persons)} ${t("persons")} · ${compact(row.n_points)} ${t("pts")}`)),
+    h("span", { class: "line" }, h("span", {}, row.session_id || "—"), h("small", {}, `${many(row.n_persons, "persons")} · ${many(row.n_points, "pts", compact)}`)),
   );
 }
 

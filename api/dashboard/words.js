@@ -81,6 +81,12 @@ export const dayFormat = () => (language === "ru" ? "%d.%m.%Y" : "%Y-%m-%d");
 export const separators = () => (language === "ru" ? ",\u00a0" : ".,");
 export const count = (n) => new Intl.NumberFormat(locale()).format(n);
 export const compact = (n) => new Intl.NumberFormat(locale(), { notation: "compact" }).format(n);
+// A number with its word in the right form: 1 person, 2 persons; 1 точка, 2 точки, 5 точек.
+const FORMS = {
+  en: { persons: { one: "person", other: "persons" }, points: { one: "point", other: "points" }, pts: { one: "pt", other: "pts" } },
+  ru: { points: { one: "точка", few: "точки", other: "точек" } },
+};
+export const many = (n, word, figure = count) => `${figure(n)} ${FORMS[language][word]?.[new Intl.PluralRules(language).select(n)] ?? FORMS[language][word]?.other ?? t(word)}`;
 export const signed = (x) => new Intl.NumberFormat(locale(), { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" }).format(x);
 export const decimal = (x, digits = 1) => new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(x);
 
