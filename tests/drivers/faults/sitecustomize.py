@@ -59,16 +59,16 @@ def patch_store(module):
 
 
 def patch_lanes(module):
-    original = module.Lanes._deliver
+    original = module.deliver
 
-    async def deliver(self, messages, record):
-        if messages:
+    async def deliver(outputs, *arguments):
+        if outputs:
             die_here("processors.undelivered")
-        await original(self, messages, record)
-        if messages:
+        await original(outputs, *arguments)
+        if outputs:
             die_here("processors.delivered")
 
-    module.Lanes._deliver = deliver
+    module.deliver = deliver
 
 
 def patch_committer(module):
