@@ -126,7 +126,8 @@ class Run:
         """Put this load on a server."""
         prefer = () if self.wait else ("Prefer: respond-async",)
         bodies = [bulk_body(device, self.records) for device in range(DEVICES)]
-        return drive("127.0.0.1", port, [post(PATH, body, "127.0.0.1", *prefer) for body in bodies], self.connections, seconds)
+        requests = [post(PATH, body, "127.0.0.1", *prefer) for body in bodies]
+        return drive("127.0.0.1", port, requests, self.connections, seconds)
 
 
 RUNS = (Run("100 records x 16", 100, 16), Run("100 records x 64", 100, 64), Run("1 record x 64", 1, 64))
