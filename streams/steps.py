@@ -11,20 +11,26 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A decoded event; `log_time_ms` is when the broker appended it, the only clock a processor may use."""
+    """A decoded event and its partition; `log_time_ms`: the broker appended it then, a processor's only clock."""
 
     name: str
     record: Mapping[str, Any]
     log_time_ms: int
+    partition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """An event to append: its name, its key's bytes and its record. Its id is derived from the input's coordinates."""
+    """An event to append: its name, its key's bytes and its record. Its id is derived from the input's coordinates.
+
+    With a `partition` it speaks of that whole partition, whatever its key: all outputs before it are in the log before
+    it, all outputs after it come after it.
+    """
 
     name: str
-    key: bytes
+    key: bytes | None
     record: Mapping[str, Any]
+    partition: int | None = None
 
 
 Step: TypeAlias = Callable[[S, Event], tuple[S, Sequence[Emitted]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -50,6 +51,15 @@ _UPSERT: Final = (
     + ", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS if name != "moment_id")
     + " WHERE m.end_ms IS NULL"
 )  # fmt: skip
+_TRUNCATE: Final = "DELETE FROM emotion_moments WHERE kafka_partition = %s AND kafka_offset < %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch: truncations first (offset of the newest one per partition), then the moments that come after them."""
+
+    truncated: dict[tuple[str, int], int]
+    moments: list[Moment]
 
 
 def tables(schema: str) -> str:
@@ -81,27 +91,42 @@ def fold(moments: Iterable[Moment]) -> list[Moment]:
 
 
 class EmotionMoments:
-    """Upserts moments."""
+    """Upserts moments; a truncation deletes those that came before it in its partition."""
 
     def __init__(self, target: Target) -> None:
         del target  # nothing of it matters here
 
-    def prepare(self, events: Sequence[Event]) -> list[Moment]:
-        """Rows in log order."""
-        return [row(event) for event in events if event.name == "EmotionMomentDetected"]
+    def prepare(self, events: Sequence[Event]) -> Prepared:
+        """Rows in log order; what a truncation in the same batch undoes is left out."""
+        truncated = {_place(event): event.record.offset for event in events if event.name == "EmotionMomentsTruncated"}
+        moments = [
+            row(event) for event in events if event.name == "EmotionMomentDetected" and not _undone(event, truncated)
+        ]
+        return Prepared(truncated, moments)
 
     def prepare_undecoded(self, records: Sequence[Record]) -> None:
         """Decoding costs little here."""
 
-    def write(self, transaction: Transaction, prepared: list[Moment]) -> Effects:
-        """Insert what is new, replace what is still open."""
-        moments = fold(prepared)
+    def write(self, transaction: Transaction, prepared: Prepared) -> Effects:
+        """Truncate, then insert what is new and replace what is still open."""
+        for (_, partition), offset in sorted(prepared.truncated.items()):
+            transaction.run(_TRUNCATE, partition, offset)
+        moments = fold(prepared.moments)
         if moments:
             transaction.run(_UPSERT, *(list(column) for column in zip(*moments, strict=True)))
-        return Effects(sessions={(moment[1], moment[2]) for moment in moments}, rows=len(moments))
+        sessions = {(moment[1], moment[2]) for moment in moments}
+        return Effects(sessions=sessions, rows=len(moments), truncated=prepared.truncated)
 
     def forget(self, *, distrust: bool = False) -> None:
         """Nothing is remembered."""
+
+
+def _place(event: Event) -> tuple[str, int]:
+    return event.record.topic, event.record.partition
+
+
+def _undone(event: Event, truncated: dict[tuple[str, int], int]) -> bool:
+    return event.record.offset < truncated.get(_place(event), -1)
 
 
 READ_MODEL = ReadModel(

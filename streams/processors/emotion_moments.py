@@ -119,13 +119,15 @@ class _Change:
 def step(state: State, event: Event, limits: Thresholds = THRESHOLDS) -> tuple[State, list[Emitted]]:
     """Fold one event into the state; the moments it opens and closes, in the order of their points.
 
-    Points of a person that are not newer than what was seen of them are ignored. A truncation forgets everybody.
+    Points of a person that are not newer than what was seen of them are ignored. A truncation forgets everybody
+    and is passed on into the same partition, where the moments of these devices are.
 
     Raises:
         InvalidEvent: an event that does not belong on `emotion.points`.
     """
     if event.name == "EmotionLogsTruncated":
-        return State(), []
+        record = {name: event.record[name] for name in ("truncation_id", "requested_at_ms")}
+        return State(), [Emitted("EmotionMomentsTruncated", None, record, event.partition)]
     if event.name != "EmotionPointsRecorded":
         raise InvalidEvent(f"{event.name} is not an event of emotion.points.")
     persons = dict(state.persons)

@@ -30,6 +30,11 @@ class Decision(Generic[S]):
     messages: Sequence[Message] = ()
     failure: Exception | None = None
 
+    @property
+    def speaks_of_a_partition(self) -> bool:
+        """Whether its messages' place among the others matters: they have to be delivered by themselves."""
+        return any(message.partition >= 0 for message in self.messages)
+
 
 def decide(processor: Processor[S], state: S, record: Record) -> Decision[S]:
     """Take the processor's step on a record as it came from the log.
@@ -41,7 +46,7 @@ def decide(processor: Processor[S], state: S, record: Record) -> Decision[S]:
         return Decision(state)
     try:
         name, body = serde.decode(record.value)
-        after, emitted = processor.step(state, Event(name, body, record.timestamp_ms))
+        after, emitted = processor.step(state, Event(name, body, record.timestamp_ms, record.partition))
         return Decision(after, [_message(processor, record, n, one) for n, one in enumerate(emitted)])
     except (TransientFailure, Overloaded):
         raise
@@ -59,4 +64,5 @@ def _message(processor: Processor[Any], record: Record, n: int, emitted: Emitted
         time=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
         traceparent=(record.header("traceparent") or b"").decode("ascii", "replace") or None,
     )
-    return Message(processor.topic_out, emitted.key, serde.encode(emitted.name, emitted.record), headers)
+    partition = -1 if emitted.partition is None else emitted.partition
+    return Message(processor.topic_out, emitted.key, serde.encode(emitted.name, emitted.record), headers, partition)

@@ -16,9 +16,14 @@ class Publishes(Protocol):
     """What is needed of `producers.publisher.Publisher`: returns when all in-sync replicas have the message."""
 
     async def publish(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+        partition: int | None = None,
     ) -> tuple[int, int]:
-        """Append one message."""
+        """Append one message; without a partition (None or -1) its key chooses."""
         ...
 
 
@@ -52,7 +57,7 @@ async def deliver(outputs: Sequence[Output], publisher: Publishes, patience: Pat
 async def _publish(message: Message, publisher: Publishes) -> Exception | None:
     """Also a refusal for good is no reason to go on without the output: somebody has to raise the topic's limit."""
     try:
-        await publisher.publish(message.topic, message.key, message.value, message.headers)
+        await publisher.publish(message.topic, message.key, message.value, message.headers, message.partition)
     except (TransientFailure, Overloaded, InvalidEvent) as refused:
         return refused
     return None

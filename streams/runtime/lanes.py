@@ -66,6 +66,7 @@ class Lanes(Generic[S]):
         self._marks: dict[int, Mark[S]] = {}
         self._generation = -1
         self.processed = 0
+        self.read_back = 0  # records read to rebuild states: no processing, but no standstill either
         self.stepping: str | None = None
 
     def marks(self, generation: int) -> dict[int, Mark[S]]:
@@ -99,11 +100,14 @@ class Lanes(Generic[S]):
     async def _begin(self, partition: int) -> Mark[S]:
         def resume() -> Mark[S]:
             offset = self._past.resume_offset(partition)
-            return Mark(offset, rebuild(self.processor, self._past, partition, offset))
+            return Mark(offset, rebuild(self.processor, self._past, partition, offset, self._has_read))
 
         mark = await self._patiently(resume, f"Resuming {self.processor.topic_in}/{partition}")
         self._marks[partition] = mark
         return mark
+
+    def _has_read(self) -> None:
+        self.read_back += 1
 
     async def _catch_up(self, record: Record) -> None:
         """Process what lies before `record`. Offsets without a record (transaction markers) are passed over."""
@@ -149,8 +153,13 @@ class Lanes(Generic[S]):
                     break
                 self.stepping = record.coordinates
                 decision = decide(self.processor, states[record.partition], record)
+                alone = decision.speaks_of_a_partition
+                if decided and alone:
+                    break  # the next round takes the step again and has nothing else
                 states[record.partition] = decision.state
                 decided.append((record, decision))
+                if alone:
+                    break
         except (TransientFailure, Overloaded):
             if not decided:
                 raise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as _KafkaPartition
@@ -16,6 +16,7 @@ from schemas.record import Record
 from streams.log_reader import LogReader, PositionLost, TopicPartition
 
 SNAPSHOTS = "streams.snapshots"
+KEPT: Final = 3  # states can be large; when the newest few are unreadable, so are the older ones
 _NO_OFFSET = -1001  # librdkafka's OFFSET_INVALID: nothing committed
 
 
@@ -26,8 +27,8 @@ class Past(Protocol):
         """Offset up to which the group has processed the partition."""
         ...
 
-    def snapshots(self, partition: int, at_most: int) -> list[tuple[int, bytes]]:
-        """Snapshots (next offset, state) that are not beyond `at_most`, the newest first."""
+    def snapshots(self, partition: int, at_most: int, progress: Callable[[], None]) -> list[tuple[int, bytes]]:
+        """The newest snapshots (next offset, state) not beyond `at_most`, newest first; `progress` per record read."""
         ...
 
     def first_offset(self, partition: int) -> int:
@@ -110,19 +111,12 @@ class KafkaPast:
             raise TransientFailure(f"{self._topic}/{partition} has no committed position (yet)")
         return committed[partition]
 
-    def snapshots(self, partition: int, at_most: int) -> list[tuple[int, bytes]]:
-        """Snapshots that are not beyond `at_most`, the newest first. Reads the whole (compacted) topic."""
+    def snapshots(self, partition: int, at_most: int, progress: Callable[[], None]) -> list[tuple[int, bytes]]:
+        """The newest `KEPT` snapshots not beyond `at_most`, the newest first. Reads the whole (compacted) topic."""
         where = TopicPartition(SNAPSHOTS, 0)
         first, end = self._reader.beginning_offsets(SNAPSHOTS)[0], self._reader.end_offsets(SNAPSHOTS)[0]
         wanted = (self._processor, self._topic, partition)
-        found: dict[int, bytes] = {}
-        for record in self._read(where, first, end):
-            snapshot = _snapshot(record)
-            if snapshot is None or snapshot["next_offset"] > at_most:
-                continue
-            if (snapshot["processor"], snapshot["topic"], snapshot["partition"]) == wanted:
-                found[snapshot["next_offset"]] = snapshot["state"]
-        return sorted(found.items(), reverse=True)
+        return newest_snapshots(_told(self._read(where, first, end), progress), wanted, at_most)
 
     def records(self, partition: int, start: int, stop: int) -> Iterator[Record]:
         """Records of the log with start <= offset < stop."""
@@ -146,6 +140,34 @@ class KafkaPast:
         self._reader.assign({})  # what is asked next would wait behind a fetch
 
 
+def _told(records: Iterable[Record], progress: Callable[[], None]) -> Iterator[Record]:
+    for record in records:
+        progress()
+        yield record
+
+
+def newest_snapshots(records: Iterable[Record], wanted: tuple[str, str, int], at_most: int) -> list[tuple[int, bytes]]:
+    """Of `wanted` (processor, topic, partition), not beyond `at_most`: the newest `KEPT`, the newest first.
+
+    Never holds more than these, however many records there are.
+    """
+    processor, _, partition = wanted
+    found: dict[int, bytes] = {}
+    for record in records:
+        snapshot = _snapshot(record) if record.key == _key(processor, partition) else None
+        if snapshot is None or snapshot["next_offset"] > at_most:
+            continue
+        if (snapshot["processor"], snapshot["topic"], snapshot["partition"]) == wanted:
+            found[snapshot["next_offset"]] = snapshot["state"]
+            if len(found) > KEPT:
+                del found[min(found)]
+    return sorted(found.items(), reverse=True)
+
+
+def _key(processor: str, partition: int) -> bytes:
+    return f"{processor}/{partition}".encode()
+
+
 def _snapshot(record: Record) -> dict[str, Any] | None:
     if record.value is None:
         return None
@@ -167,4 +189,4 @@ def snapshot_message(processor: str, topic: str, partition: int, next_offset: in
     made_id = derived_id(f"{processor}/snapshot", topic, partition, next_offset, 0)
     headers = cloudevents.headers("ProcessorSnapshot", id=made_id, source=f"/processors/{processor}")
     value = serde.encode("ProcessorSnapshot", event)
-    return Message(SNAPSHOTS, f"{processor}/{partition}".encode(), value, headers)
+    return Message(SNAPSHOTS, _key(processor, partition), value, headers)

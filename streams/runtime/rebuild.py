@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TypeVar
 
 from streams.runtime.decide import decide
@@ -13,23 +14,26 @@ log = logging.getLogger(__name__)
 S = TypeVar("S")
 
 
-def rebuild(processor: Processor[S], past: Past, partition: int, offset: int) -> S:
-    """Fold the partition up to `offset` (exclusive). Blocks.
+def rebuild(processor: Processor[S], past: Past, partition: int, offset: int, progress: Callable[[], None]) -> S:
+    """Fold the partition up to `offset` (exclusive). Blocks, and calls `progress` with every record it has read.
 
     Raises:
         TransientFailure, PositionLost: the log cannot be read now, or no longer from the beginning.
     """
-    start, state = _latest(processor, past, partition, offset)
+    start, state = _latest(processor, past, partition, offset, progress)
     folded = 0
     for record in past.records(partition, start, offset):
         state = decide(processor, state, record).state
         folded += 1
+        progress()
     log.info("%s: %s/%d before %d: %d events folded", processor.name, processor.topic_in, partition, offset, folded)
     return state
 
 
-def _latest(processor: Processor[S], past: Past, partition: int, offset: int) -> tuple[int, S]:
-    for next_offset, data in past.snapshots(partition, offset):
+def _latest(
+    processor: Processor[S], past: Past, partition: int, offset: int, progress: Callable[[], None]
+) -> tuple[int, S]:
+    for next_offset, data in past.snapshots(partition, offset, progress):
         state = processor.state.load(data)
         if state is not None:
             return next_offset, state

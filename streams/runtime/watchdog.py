@@ -32,7 +32,8 @@ class Watchdog:
     """Judges one processor. Pure but for the clock that comes in.
 
     A stall is lag during `stall_s` without one event processed or one position committed, by any member. Who waits
-    patiently (for Kafka, for a refused output) is not stalled, nor is a step within its own time.
+    patiently (for Kafka, for a refused output) is not stalled, nor is a step within its own time, nor who still reads
+    the log to rebuild a state.
     """
 
     def __init__(self, lanes: Lanes[Any], stall_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,12 +44,13 @@ class Watchdog:
     def judge(self, lag: Lag | None) -> str | None:
         """Take a look; a sentence when the processor has to be restarted. `lag` is None when Kafka does not answer."""
         now = self._clock()
-        seen = (self._lanes.processed, self._lanes.stepping, lag and tuple(sorted(lag.committed.items())))
-        if lag is None or not lag.events or self._lanes.patience.waiting or seen != self._seen:
+        lanes = self._lanes
+        seen = (lanes.processed, lanes.read_back, lanes.stepping, lag and tuple(sorted(lag.committed.items())))
+        if lag is None or not lag.events or lanes.patience.waiting or seen != self._seen:
             self._seen, self._since = seen, now
             return None
-        name, stepping = self._lanes.processor.name, self._lanes.stepping
-        limit_s = self._lanes.processor.limits.step_s if stepping else self._stall_s
+        name, stepping = lanes.processor.name, lanes.stepping
+        limit_s = lanes.processor.limits.step_s if stepping else self._stall_s
         if now - self._since < limit_s:
             return None
         if stepping:

@@ -65,7 +65,9 @@ class MemoryPast:
     def resume_offset(self, partition: int) -> int:
         return self.committed
 
-    def snapshots(self, partition: int, at_most: int) -> list[tuple[int, bytes]]:
+    def snapshots(self, partition: int, at_most: int, progress: Callable[[], None]) -> list[tuple[int, bytes]]:
+        for _ in self.kept:
+            progress()
         return sorted((one for one in self.kept if one[0] <= at_most), reverse=True)
 
     def first_offset(self, partition: int) -> int:
@@ -89,14 +91,19 @@ class MemoryPublisher:
         self.gate.set()
 
     async def publish(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]],
+        partition: int | None = None,
     ) -> tuple[int, int]:
         self.attempts += 1
         self.reached.set()
         if self.refusals[topic]:
             raise self.refusals[topic].pop(0)
         await self.gate.wait()
-        self.sent.append(Message(topic, key, value, headers))
+        self.sent.append(Message(topic, key, value, headers, -1 if partition is None else partition))
         return 0, len(self.sent) - 1
 
     def events(self, topic: str) -> list[dict[str, Any]]:

@@ -151,9 +151,19 @@ def test_unordered_points_are_taken_in_the_order_of_their_time() -> None:
 
 def test_a_truncation_forgets_everybody() -> None:
     truncated = Event("EmotionLogsTruncated", examples.load("EmotionLogsTruncated"), 0)
-    after = nobody().when(points(curve(step_at(20, 0.6), 25)), truncated)
+    after = nobody().given(points(curve(step_at(20, 0.6), 25))).when(truncated)
     assert after.state == State()
-    assert len(after.emitted) == 1, "the open moment is not closed: it is gone with its points"
+    names = [one.name for one in after.emitted]
+    assert names == ["EmotionMomentsTruncated"], "the open moment is not closed: it is gone with its points"
+
+
+def test_a_truncation_is_passed_on_into_its_own_partition() -> None:
+    body = examples.load("EmotionLogsTruncated")
+    after = nobody().when(Event("EmotionLogsTruncated", body, 0, 3))
+    after.then({"truncation_id": body["truncation_id"], "requested_at_ms": body["requested_at_ms"]})
+    (one,) = after.emitted
+    assert (one.name, one.key, one.partition) == ("EmotionMomentsTruncated", None, 3)
+    serde.encode(one.name, one.record)
 
 
 def test_who_is_unheard_of_for_long_is_forgotten_and_the_open_moment_closed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -159,6 +160,30 @@ async def test_a_step_that_fails_for_now_holds_back_nothing_before_it() -> None:
     await world.take(*world.posted("a", "b", "c"))
     assert len(world.pauses) == 1, "the first failure ended the round, the second was waited out"
     assert world.emitted == ["a0", "b1", "c2"]
+
+
+def truncating(state: Counted, event: Any) -> Any:
+    """Like `count`, but a session `all` speaks of the whole partition 2."""
+    after, (emitted,) = count(state, event)
+    return after, [replace(emitted, key=None, partition=2) if event.record["session_id"] == "all" else emitted]
+
+
+async def test_an_output_may_choose_its_partition() -> None:
+    world = World(truncating)
+    await world.take(*world.posted("a", "all"))
+    assert [(one.key, one.partition) for one in world.publisher.sent] == [(b"d", -1), (None, 2)]
+
+
+async def test_what_speaks_of_a_partition_stands_between_what_came_before_and_after_it() -> None:
+    world = World(truncating)
+    world.publisher.refusals[OUT] = [TransientFailure("away")]
+    await world.take(*world.posted("a", "b", "all", "c", "d"))
+    assert sorted(world.emitted[:2]) == ["a0", "b1"]
+    assert world.emitted[2] == "all2"
+    assert world.emitted[3:] == ["c3", "d4"]
+    world.publisher.refusals[OUT] = [TransientFailure("away")]
+    await world.take(*world.posted("all", "e"))
+    assert world.emitted[5:] == ["all5", "e6"]
 
 
 async def test_it_says_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> None:
@@ -321,6 +346,15 @@ async def test_without_a_usable_snapshot_the_log_is_folded_from_its_beginning() 
     world.past.committed = 2
     await world.take(records[2])
     assert world.emitted == ["c2"]
+
+
+async def test_whoever_looks_on_sees_that_a_state_is_being_rebuilt() -> None:
+    world = World()
+    records = world.posted("a", "b", "c")
+    world.past.kept = [(1, b"unreadable")]
+    world.past.committed = 2
+    await world.take(records[2])
+    assert world.lanes.read_back == 3, "one snapshot and two events"
 
 
 async def test_folding_emits_nothing_and_fails_like_the_first_time() -> None:

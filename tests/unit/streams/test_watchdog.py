@@ -51,6 +51,15 @@ async def test_progress_of_any_kind_is_no_stall() -> None:
     assert world.look(219, Lag({0: 5}, {0: 3})) is not None
 
 
+async def test_a_state_that_is_still_being_rebuilt_is_no_stall() -> None:
+    world = World()
+    world.look(1)
+    for at in (50, 100, 150):
+        world.lanes.read_back += 1
+        assert world.look(at) is None
+    assert world.look(210) is not None, "but it must go on"
+
+
 async def test_an_outage_is_no_stall() -> None:
     world = World()
     world.look(1)
