@@ -1,4 +1,4 @@
-"""Holds the broker to the topics' contract: creates what is missing, tells what differs, changes nothing else."""
+"""Holds the broker to the topics' contract: creates what is missing, sets how it tidies up, tells what else differs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # pyright: ignore[reportPrivateImportUsage]
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,  # pyright: ignore[reportPrivateImportUsage]
+    ConfigEntry,  # pyright: ignore[reportPrivateImportUsage]
+    ConfigResource,  # pyright: ignore[reportPrivateImportUsage]
+)
 from confluent_kafka.cimpl import NewTopic
 
 from ops.errors import OperatorError
+from schemas.topics import TIDYING
 
 if TYPE_CHECKING:
     from schemas.topics import Topic
@@ -38,7 +44,7 @@ def ensure(bootstrap: str, topics: Mapping[str, Topic]) -> list[TopicState]:
 
 
 def check(bootstrap: str, topics: Mapping[str, Topic], *, create: bool = False) -> list[TopicState]:
-    """Compare the broker's topics with their contract, creating the missing ones if asked."""
+    """Compare the broker's topics with their contract, creating the missing ones and setting `TIDYING` if asked."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
         there = _partitions(admin)
@@ -46,6 +52,8 @@ def check(bootstrap: str, topics: Mapping[str, Topic], *, create: bool = False) 
         created = _create(admin, absent, len(admin.list_topics(timeout=TIMEOUT_S).brokers)) if create else set[str]()
         there = _partitions(admin) | {topic.name: topic.partitions for topic in absent if topic.name in created}
         configs = _configs(admin, [name for name in topics if name in there])
+        if create:
+            _tidy(admin, topics, configs)
     except KafkaException as error:
         raise OperatorError(f"The Kafka at {bootstrap} refused: {error.args[0].str()}.") from error
     return [
@@ -93,6 +101,21 @@ def _create(admin: AdminClient, absent: list[Topic], brokers: int) -> set[str]:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
     return created
+
+
+def _tidy(admin: AdminClient, topics: Mapping[str, Topic], configs: dict[str, dict[str, str]]) -> None:
+    """Bring older topics into line where only the broker's own housekeeping depends on it, no record."""
+    for name, have in list(configs.items()):
+        wanted = topics[name].configs()
+        late = {one: wanted[one] for one in TIDYING if one in wanted and have.get(one) != wanted[one]}
+        if late:
+            entries = [
+                ConfigEntry(one, value, incremental_operation=AlterConfigOpType.SET) for one, value in late.items()
+            ]
+            resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+            for future in admin.incremental_alter_configs([resource], request_timeout=TIMEOUT_S).values():
+                future.result(TIMEOUT_S)
+            configs[name] = have | late
 
 
 def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:

@@ -10,6 +10,11 @@ from typing import Any
 
 import yaml
 
+TIDYING: Mapping[str, str] = MappingProxyType(
+    {"segment.ms": "3600000", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.1"}
+)
+"""Of compacted topics: the segment being written is never compacted, so it must not grow for days."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -42,6 +47,8 @@ class Topic:
         }
         if self.cleanup == "delete":
             configs |= {"retention.ms": str(self.retention_ms), "retention.bytes": "-1"}
+        else:
+            configs |= TIDYING
         return configs
 
 

@@ -4,10 +4,14 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from ops import topics
 from ops.errors import OperatorError
 from schemas.topics import TOPICS
+from tests.drivers.waiting import eventually
+
+BEFORE = {"cleanup.policy": "compact", "max.message.bytes": "8388608", "message.timestamp.type": "LogAppendTime"}
 
 
 def mine() -> dict[str, topics.Topic]:
@@ -34,3 +38,13 @@ def test_another_number_of_partitions_or_another_setting_is_told(kafka_bootstrap
 def test_a_missing_topic_is_told_when_nothing_may_be_created(kafka_bootstrap: str) -> None:
     states = topics.check(kafka_bootstrap, mine())
     assert all(state.differences == (f"{state.name} is missing",) for state in states)
+
+
+def test_how_the_broker_tidies_up_is_set_on_topics_made_before(kafka_bootstrap: str) -> None:
+    contract = {name: topic for name, topic in mine().items() if name.endswith("streams.snapshots")}
+    (name,) = contract
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    admin.create_topics([NewTopic(name, 1, 1, config=BEFORE)])[name].result(20)
+    assert len(eventually(lambda: topics.check(kafka_bootstrap, contract)[0].differences)) == 3
+    assert topics.ensure(kafka_bootstrap, contract)[0].differences == ()
+    eventually(lambda: not topics.check(kafka_bootstrap, contract)[0].differences)
