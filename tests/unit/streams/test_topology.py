@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from schemas import examples, serde
+from schemas.record import Record
 from schemas.topics import TOPICS
+from streams.runtime.decide import decide
 from streams.topology import PROCESSORS, Processor, StateCodec
 from tests.drivers.streaming import Counted
 
@@ -18,6 +21,16 @@ def test_topics_exist_with_as_many_partitions_on_both_sides(processor: Processor
 def test_the_contract_names_the_processor_as_writer(processor: Processor[object]) -> None:
     module = processor.step.__module__.rsplit(".", 1)[-1]
     assert f"streams.{module}" in TOPICS[processor.topic_out].writers
+
+
+@pytest.mark.parametrize("partition", range(4))
+def test_a_truncation_of_points_becomes_one_of_moments_in_the_same_partition(partition: int) -> None:
+    (moments,) = (one for one in PROCESSORS if one.name == "emotion.moments")
+    value = serde.encode("EmotionLogsTruncated", examples.load("EmotionLogsTruncated"))
+    decision = decide(moments, moments.state.empty(), Record("emotion.points", partition, 7, 0, None, value))
+    (message,) = decision.messages
+    assert (message.topic, message.partition) == ("emotion.moments", partition)
+    assert serde.decode(message.value)[0] == "EmotionMomentsTruncated"
 
 
 def test_names_are_unique() -> None:
