@@ -200,9 +200,16 @@ def migrate(direction: str) -> None:
 
 
 def psql(command: str | None) -> int:
-    """Run PostgreSQL's own client on the live database; the exit code."""
-    url = state.connected_database(settings.load())
+    """Run PostgreSQL's own client on the live database; the exit code.
+
+    Everybody on the machine may read the command line, so the password goes through the environment.
+    """
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    where = conninfo_to_dict(state.connected_database(settings.load()))
+    password = where.pop("password", None)
+    env = settings.child_environment({} if password is None else {"PGPASSWORD": str(password)})
     program = postgres.bin_dir() / "psql"
     once = ["-v", "ON_ERROR_STOP=1", "-P", "pager=off", "-c", command] if command is not None else []
     sys.stdout.flush()
-    return subprocess.run([str(program), "-X", *once, url], check=False, env=settings.child_environment({})).returncode
+    return subprocess.run([str(program), "-X", *once, make_conninfo("", **where)], check=False, env=env).returncode

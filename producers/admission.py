@@ -1,8 +1,9 @@
-"""Who may post: loopback and trusted networks without a token, everybody else with ADMIN_TOKEN. Pure."""
+"""Who may post: loopback and trusted networks without a token, all others with ADMIN_TOKEN. Pure but for own_names."""
 
 from __future__ import annotations
 
 import hmac
+import socket
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
@@ -19,17 +20,27 @@ class Admission:
 
     A trusted peer may be a proxy: then its X-Forwarded-For (read from the right, past trusted proxies) or X-Real-IP
     names the client. Nobody else's are believed.
+
+    Loopback counts for requests to this machine by an address or a name of its own (`host_names`): a page from
+    elsewhere, whose name was made to resolve to 127.0.0.1 (DNS rebinding), sends its own name as Host.
     """
 
-    def __init__(self, admin_token: str | None, trusted_networks: Iterable[str] = ()) -> None:
+    def __init__(
+        self, admin_token: str | None, trusted_networks: Iterable[str] = (), host_names: Iterable[str] = ()
+    ) -> None:
         self._token_hash = sha256(admin_token.encode()).digest() if admin_token else None
-        self._trusted = (*_LOOPBACK, *(ip_network(network, strict=False) for network in trusted_networks))
-        self._is_trusted = lru_cache(4096)(self._look_up)
+        networks = tuple(ip_network(network, strict=False) for network in trusted_networks)
+        names = frozenset(("", "localhost", *(name.lower().rstrip(".") for name in host_names)))
+        self._is_in_network = lru_cache(4096)(lambda host: not host or _is_within(networks, host))
+        self._is_loopback = lru_cache(4096)(lambda host: _is_within(_LOOPBACK, host))
+        self._is_own_name = lru_cache(1024)(lambda header: _is_own(_host_name(header), names))
 
     def admit(self, scope: Any, headers: Headers) -> str:
         """Let a device or console in and say its address. Raises `Refused` with 401."""
         client = self.client(scope, headers)
-        if not self._is_trusted(client):
+        if not self._is_in_network(client) and not (
+            self._is_loopback(client) and self._is_own_name(headers.get(b"host", b""))
+        ):
             self.require_token(headers)
         return client
 
@@ -53,24 +64,49 @@ class Admission:
             return peer
         if not self._is_trusted(peer):
             return peer
-        if forwarded := headers.get(b"x-forwarded-for"):
-            return self._first_untrusted(forwarded.decode("latin-1").split(","))
-        return headers[b"x-real-ip"].decode("latin-1").strip()
+        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        hops.append(headers.get(b"x-real-ip", b"").decode("latin-1"))
+        return self._first_untrusted([name for hop in hops if (name := hop.strip())]) or peer
 
-    def _first_untrusted(self, hops: list[str]) -> str:
+    def _first_untrusted(self, hops: list[str]) -> str | None:
+        """From the right; the first of all when all are trusted. X-Real-IP stands last: the nearest proxy wrote it."""
         for hop in reversed(hops):
-            if not self._is_trusted(hop.strip()):
-                return hop.strip()
-        return hops[0].strip()
+            if not self._is_trusted(hop):
+                return hop
+        return hops[0] if hops else None
 
-    def _look_up(self, host: str) -> bool:
-        if not host:
-            return True
-        try:
-            address = _unmapped(ip_address(host))
-        except ValueError:
-            return False
-        return any(_contains(network, address) for network in self._trusted)
+    def _is_trusted(self, host: str) -> bool:
+        return self._is_in_network(host) or self._is_loopback(host)
+
+
+@lru_cache(1)
+def own_names() -> tuple[str, ...]:
+    """The names this machine goes by; asks the resolver once per process."""
+    return socket.gethostname(), socket.getfqdn()
+
+
+def _host_name(header: bytes) -> str:
+    """The name in a Host header, without brackets, port and final dot."""
+    text = header.decode("latin-1").strip().lower()
+    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    return name.rstrip(".")
+
+
+def _is_own(name: str, names: frozenset[str]) -> bool:
+    """Whether nobody else can have made a browser send this name: one of ours, or an address."""
+    return name in names or _address(name) is not None
+
+
+def _is_within(networks: Iterable[IPv4Network | IPv6Network], host: str) -> bool:
+    address = _address(host)
+    return address is not None and any(_contains(network, address) for network in networks)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return _unmapped(ip_address(host))
+    except ValueError:
+        return None
 
 
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

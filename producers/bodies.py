@@ -17,6 +17,7 @@ class Limits:
 
     body_bytes: int = 16 << 20
     records: int = 10_000
+    people: int = 10_000
     posts: int = 2_048
     posts_per_client: int = 1_024
     bytes_under_way: int = 128 << 20
@@ -73,8 +74,14 @@ class Passage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.traffic.leave(self.client, self.size)
 
+    @property
+    def room(self) -> int:
+        """How many bytes this post's body may have in all, what is counted already included."""
+        limits = self.traffic.limits
+        return max(0, min(limits.body_bytes, limits.bytes_under_way - self.traffic.bytes + self.size))
+
     def grow(self, size: int) -> None:
-        """Count bytes of this post's body. Raises `Refused` with 413 (this post) or 503 (all together)."""
+        """Count bytes of this post's body, or less than none. Raises `Refused`: 413 (this post), 503 (all together)."""
         self.size += size
         self.traffic.bytes += size
         if self.size > self.traffic.limits.body_bytes:
@@ -94,7 +101,7 @@ async def read_body(receive: Receive, headers: Headers, passage: Passage) -> byt
         raise too_large(limits)
     body = await _read_whole(receive, passage)
     encoding = headers.get(b"content-encoding")
-    return body if encoding is None else _unpack(body, encoding.strip().lower(), limits)
+    return body if encoding is None else _unpack(body, encoding.strip().lower(), passage)
 
 
 def is_json(headers: Headers) -> bool:
@@ -134,18 +141,18 @@ async def _read_whole(receive: Receive, passage: Passage) -> bytes:
         chunks.append(chunk)
 
 
-def _unpack(body: bytes, encoding: bytes, limits: Limits) -> bytes:
+def _unpack(body: bytes, encoding: bytes, passage: Passage) -> bytes:
+    """What was packed, which from now on counts instead of what came; no more is unpacked than there is room for."""
     if encoding in {b"", b"identity"}:
         return body
     if encoding not in {b"gzip", b"x-gzip", b"deflate"}:
         raise problem(415, "Content-Encoding may be gzip, deflate or identity")
     unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        unpacked = unpacker.decompress(body, limits.body_bytes + 1)
+        unpacked = unpacker.decompress(body, passage.room + 1)
     except zlib.error as error:
         raise problem(400, f"The body is not {encoding.decode()}") from error
-    if len(unpacked) > limits.body_bytes:
-        raise too_large(limits)
+    passage.grow(len(unpacked) - len(body))
     if not unpacker.eof:
         raise problem(400, f"The body's {encoding.decode()} is cut off")
     return unpacked

@@ -8,11 +8,11 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from producers import points, totals
-from producers.admission import Admission
+from producers.admission import Admission, own_names
 from producers.answers import (
     Answer,
     AsgiApp,
@@ -32,7 +32,7 @@ from producers.bodies import ClientGone, Limits, Traffic, is_json, prefers_async
 from producers.cors import Cors
 from producers.frames import Frame, FrameStore, decode_frame
 from producers.health import KafkaWatch
-from producers.leniency import Unacceptable, not_json, read_frame, read_totals
+from producers.leniency import FramePost, TooMuch, Unacceptable, not_json, read_frame, read_totals
 from producers.publisher import Publisher
 from producers.replies import ReplyReader
 from producers.times import UnreadableTime
@@ -41,8 +41,10 @@ from schemas.envelope import KeyRing
 
 POINTS_TOPIC = "emotion.points"
 TOTALS_TOPIC = "emotion.totals"
-_BIG_BODY = 1 << 20  # parsed beside the event loop, so that others are answered meanwhile
+_BIG_BODY: Final = 1 << 18  # read beside the event loop, so that others are answered meanwhile
+_READERS: Final = 4  # bodies so read at once: one of 16 MiB can take 300 MB while it is
 
+T = TypeVar("T")
 Handler = Callable[[bytes, Headers], Awaitable[Answer]]
 
 
@@ -54,6 +56,7 @@ class GatewayOptions:
     keyring: KeyRing
     admin_token: str | None = None
     trusted_networks: tuple[str, ...] = ()
+    host_names: tuple[str, ...] = field(default_factory=own_names)
     cors_origins: tuple[str, ...] = ()
     site_zone: str | None = None
     kafka_deadline_s: float = 5.0
@@ -85,9 +88,10 @@ class Gateway:
         self.appender = Appender(self.publisher, self.replies)
         self.kafka = KafkaWatch(self.publisher, POINTS_TOPIC)
         self.frames = FrameStore()
-        self.admission = Admission(options.admin_token, options.trusted_networks)
+        self.admission = Admission(options.admin_token, options.trusted_networks, options.host_names)
         self.cors = Cors(options.cors_origins)
         self.traffic = Traffic(options.limits)
+        self._readers = asyncio.Semaphore(_READERS)
         self.zone = ZoneInfo(options.site_zone) if options.site_zone else None
         self.zone_name = options.site_zone or "local"
         bulk, batch, frame = self.route(self.bulk), self.route(self.batch), self.route(self.frame)
@@ -132,11 +136,10 @@ class Gateway:
 
     async def bulk(self, body: bytes, request: Headers) -> Answer:
         """POST /v1/logs/bulk: one post of points, either dialect, becomes one event (several beyond 10,000 points)."""
-        post = points.parse(body) if len(body) < _BIG_BODY else await asyncio.to_thread(points.parse, body)
+        limits = self.options.limits
+        post = await self._read(body, lambda: points.parse(body, limits.records))
         if not len(post):
             return answer_json(200, {"ok": True, "inserted": 0, "person_id": None})
-        if len(post) > self.options.limits.records:
-            raise problem(413, f"A post may have {self.options.limits.records} records, this one has {len(post)}")
         try:
             values = points.encode(post, self.zone, self.zone_name)
         except UnreadableTime as error:
@@ -152,7 +155,8 @@ class Gateway:
 
     async def batch(self, body: bytes, request: Headers) -> Answer:
         """POST /api/emotions/batch: cumulative times of everybody a device knows."""
-        post = read_totals(body)
+        limits = self.options.limits
+        post = await self._read(body, lambda: read_totals(body, limits.people))
         content = {"status": "ok", "updated_count": len(post.people)}
         if not post.people:
             return answer_json(200, content)
@@ -165,8 +169,7 @@ class Gateway:
 
     async def frame(self, body: bytes, _request: Headers) -> Answer:
         """POST /api/stream/frame: the newest picture of a device; it is kept here and nowhere else."""
-        post = read_frame(body)
-        jpeg = decode_frame(post.frame_b64)
+        post, jpeg = await self._read(body, lambda: _read_picture(body))
         if jpeg is None:
             raise refusal(400, "Invalid base64 frame")
         self.frames.put(post.device_id, Frame(jpeg, post.fps))
@@ -188,6 +191,13 @@ class Gateway:
             "posts_under_way": self.traffic.posts,
         }
 
+    async def _read(self, body: bytes, read: Callable[[], T]) -> T:
+        """Read a small body here and a big one in a thread, a few of those at once."""
+        if len(body) < _BIG_BODY:
+            return read()
+        async with self._readers:
+            return await asyncio.to_thread(read)
+
     async def _answer(self, handler: Handler, scope: Scope, headers: Headers, receive: Receive) -> Answer:
         with self.traffic.enter(self.admission.admit(scope, headers)) as passage:
             body = await read_body(receive, headers, passage)
@@ -197,6 +207,13 @@ class Gateway:
                 return await handler(body, headers)
             except Unacceptable as error:
                 raise refusal(error.status, error.detail) from error
+            except TooMuch as error:
+                raise problem(413, str(error)) from error
+
+
+def _read_picture(body: bytes) -> tuple[FramePost, bytes | None]:
+    post = read_frame(body)
+    return post, decode_frame(post.frame_b64)
 
 
 def _bulk_content(anonymous: bool, replies: Sequence[dict[str, Any] | None]) -> dict[str, Any]:

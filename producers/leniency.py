@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from schemas.emotions import LARGEST_AFFECT
 
 T = TypeVar("T")
+R = TypeVar("R")
 LONGEST_ID: Final = 256  # characters; two of them fit one entry of a PostgreSQL index
 LONGEST_TIME: Final = 64
 LARGEST_LONG: Final = 2**63 - 1
@@ -18,6 +21,9 @@ LARGEST_INT: Final = 2**31 - 1
 LONGEST_ECHO: Final = 16_384
 MOST_ERRORS: Final = 100
 MOST_SECONDS: Final = 1e9
+MOST_ROWS: Final = 10_000
+MOST_CONTAINERS: Final = 25 * MOST_ROWS  # objects and arrays in a body: 3 bytes of text can be 190 of memory
+_SLICE: Final = 100  # values checked at once: pydantic collects every error of a call, and each costs 1 kB
 
 # PostgreSQL's text holds everything but NUL.
 Identifier = Annotated[str, Field(max_length=LONGEST_ID, pattern=r"\A[^\x00]*\z")]
@@ -26,6 +32,16 @@ Pixel = Annotated[int, Field(ge=-LARGEST_INT, le=LARGEST_INT)]
 Affect = Annotated[float, Field(ge=-LARGEST_AFFECT, le=LARGEST_AFFECT, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=-MOST_SECONDS, le=MOST_SECONDS, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _in_slices(sent: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Check an object of any length without more errors than one slice has: the first bad slice ends it."""
+    if not isinstance(sent, dict) or len(sent) <= _SLICE:
+        return check(sent)
+    entries, checked = iter(sent.items()), {}
+    while part := dict(islice(entries, _SLICE)):
+        checked |= check(part)
+    return checked
 
 
 class Point(BaseModel):
@@ -67,7 +83,7 @@ class PersonTotals(BaseModel):
     """Seconds per emotion that one person has shown since the device's program started."""
 
     person_id: Identifier
-    cumulative: dict[str, Seconds]
+    cumulative: Annotated[dict[str, Seconds], WrapValidator(_in_slices)]
 
 
 class TotalsPost(BaseModel):
@@ -96,38 +112,74 @@ class Unacceptable(ValueError):
         self.detail = detail
 
 
-_points, _person_points = TypeAdapter(PointsPost), TypeAdapter(PersonPointsPost)
-_totals, _frame = TypeAdapter(TotalsPost), TypeAdapter(FramePost)
+class TooMuch(ValueError):
+    """A body with more rows or values than are taken; its text says so."""
 
 
-def read_points(body: bytes) -> PointsPost | PersonPointsPost:
+class _PointsHead(BaseModel):
+    device_id: Identifier
+    session_id: Identifier
+    records: list[Any]
+
+
+class _TotalsHead(BaseModel):
+    device_id: Identifier
+    timestamp: str
+    people: list[Any]
+
+
+_writer = json.JSONEncoder(default=str)
+_points_head, _totals_head = TypeAdapter(_PointsHead), TypeAdapter(_TotalsHead)
+_points, _person_points = TypeAdapter(list[Point]), TypeAdapter(list[PersonPoint])
+_people, _frame = TypeAdapter(list[PersonTotals]), TypeAdapter(FramePost)
+
+
+def read_points(body: bytes, most: int = MOST_ROWS) -> PointsPost | PersonPointsPost:
     """A bulk body, either dialect: any record that carries `session_person_id` makes it v2 and the key required.
 
     Raises:
-        Unacceptable: with FastAPI's own error list.
+        Unacceptable: with FastAPI's own error list, cut. TooMuch: more than `most` records.
     """
     raw = read_json(body)
-    return _validate(_person_points, raw) if _names_persons(raw) else _validate(_points, raw)
+    rows = _rows(raw, "records", most)
+    if any(isinstance(row, dict) and "session_person_id" in row for row in rows):
+        head, persons = _validate_rows(_points_head, _person_points, raw, "records", rows)
+        return PersonPointsPost.model_construct(device_id=head.device_id, session_id=head.session_id, records=persons)
+    head, records = _validate_rows(_points_head, _points, raw, "records", rows)
+    return PointsPost.model_construct(device_id=head.device_id, session_id=head.session_id, records=records)
 
 
-def read_totals(body: bytes) -> TotalsPost:
-    """A batch body. Raises `Unacceptable`."""
-    return _validate(_totals, read_json(body))
+def read_totals(body: bytes, most: int = MOST_ROWS) -> TotalsPost:
+    """A batch body. Raises `Unacceptable`, or `TooMuch` for more than `most` people."""
+    raw = read_json(body)
+    head, people = _validate_rows(_totals_head, _people, raw, "people", _rows(raw, "people", most))
+    return TotalsPost.model_construct(device_id=head.device_id, timestamp=head.timestamp, people=people)
 
 
 def read_frame(body: bytes) -> FramePost:
-    """A frame body. Raises `Unacceptable`."""
-    return _validate(_frame, read_json(body))
+    """A frame body. Raises `Unacceptable` or `TooMuch`."""
+    head, errors = _validate(_frame, read_json(body))
+    if head is None:
+        raise _unacceptable(errors)
+    return head
+
+
+def check_rows(name: str, count: int, most: int) -> None:
+    """Raises `TooMuch` for more than `most` rows."""
+    if count > most:
+        raise TooMuch(f"A post may have {most} {name}, this one has {count}")
 
 
 def read_json(body: bytes) -> Any:
     """The body as Python's json reads it, as FastAPI does, NaN and Infinity included (the models refuse them).
 
     Raises:
-        Unacceptable: 422 when it is no JSON or empty, 400 when it is no text.
+        Unacceptable: 422 when it is no JSON or empty, 400 when it is no text. TooMuch: it would take too much memory.
     """
     if not body:
         raise Unacceptable(422, [_error("missing", ["body"], "Field required", None)])
+    if len(body) > MOST_CONTAINERS and body.count(b"{") + body.count(b"[") > MOST_CONTAINERS:
+        raise TooMuch(f"A post may have {MOST_CONTAINERS} objects and arrays, this one has more")
     try:
         return json.loads(body)
     except json.JSONDecodeError as error:
@@ -147,18 +199,50 @@ def not_json(body: bytes) -> Unacceptable:
     return Unacceptable(422, [_error("model_attributes_type", ["body"], message, text)])
 
 
-def _names_persons(raw: Any) -> bool:
-    records = raw.get("records") if isinstance(raw, dict) else None
-    return isinstance(records, list) and any(isinstance(r, dict) and "session_person_id" in r for r in records)
+def _rows(raw: Any, name: str, most: int) -> list[Any]:
+    """The list of that name, empty when there is none. Raises `TooMuch`."""
+    rows = raw.get(name) if isinstance(raw, dict) else None
+    if not isinstance(rows, list):
+        return []
+    check_rows(name, len(rows), most)
+    return rows
 
 
-def _validate(adapter: TypeAdapter[T], raw: Any) -> T:
+def _validate_rows(
+    head: TypeAdapter[T], row: TypeAdapter[list[R]], raw: Any, name: str, rows: Sequence[Any]
+) -> tuple[T, list[R]]:
+    """What stands around the rows, and the rows, a slice at a time until there are enough errors.
+
+    The rows are their model's last field, so the errors come in pydantic's order. Raises `Unacceptable`.
+    """
+    around, errors = _validate(head, raw)
+    checked: list[R] = []
+    for start in range(0, len(rows), _SLICE):
+        part, found = _validate(row, rows[start : start + _SLICE])
+        errors += [{**one, "loc": (name, start + one["loc"][0], *one["loc"][1:])} for one in found]
+        if len(errors) >= MOST_ERRORS:
+            break
+        checked += part or ()
+    if around is None or errors:
+        raise _unacceptable(errors)
+    return around, checked
+
+
+def _validate(adapter: TypeAdapter[T], raw: Any) -> tuple[T | None, list[dict[str, Any]]]:
     try:
-        return adapter.validate_python(raw, from_attributes=True)
+        return adapter.validate_python(raw, from_attributes=True), []
     except ValidationError as error:
-        errors = error.errors(include_url=False)[:MOST_ERRORS]
-    raise Unacceptable(
-        422, [{**found, "loc": ["body", *found["loc"]], "input": _echo(found["input"])} for found in errors]
+        return None, [{**found} for found in error.errors(include_url=False)[:MOST_ERRORS]]
+
+
+def _unacceptable(errors: list[dict[str, Any]]) -> Unacceptable:
+    """422 with FastAPI's list; what several errors show (a row that lacks several fields) is prepared once."""
+    shown = errors[:MOST_ERRORS]
+    echoes = {id(found["input"]): found["input"] for found in shown}
+    for key, sent in echoes.items():
+        echoes[key] = _echo(sent)
+    return Unacceptable(
+        422, [{**found, "loc": ["body", *found["loc"]], "input": echoes[id(found["input"])]} for found in shown]
     )
 
 
@@ -172,8 +256,16 @@ def _error(kind: str, loc: list[str | int], message: str, sent: Any) -> dict[str
 
 
 def _echo(sent: Any) -> Any:
-    """What was sent, as strict JSON of bounded size: NaN as text, a large input cut."""
-    text = json.dumps(sent, default=str)
-    if len(text) > LONGEST_ECHO:
-        return text[:LONGEST_ECHO]
+    """What was sent, as strict JSON of bounded size: NaN as text, a large input cut, and no more of it written."""
+    chunks: list[str] = []
+    length = 0
+    try:
+        for chunk in _writer.iterencode(sent):
+            chunks.append(chunk)
+            length += len(chunk)
+            if length > LONGEST_ECHO:
+                return "".join(chunks)[:LONGEST_ECHO]
+    except RecursionError:
+        return "".join(chunks)
+    text = "".join(chunks)
     return json.loads(text, parse_constant=str)

@@ -12,7 +12,16 @@ from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
-from producers.leniency import LARGEST_INT, LARGEST_LONG, LONGEST_ID, LONGEST_TIME, PersonPointsPost, read_points
+from producers.leniency import (
+    LARGEST_INT,
+    LARGEST_LONG,
+    LONGEST_ID,
+    LONGEST_TIME,
+    MOST_ROWS,
+    PersonPointsPost,
+    check_rows,
+    read_points,
+)
 from producers.times import epoch_milliseconds
 from schemas.emotions import LARGEST_AFFECT, NO_BOX
 from schemas.serde import encoder
@@ -75,17 +84,21 @@ _decoder = msgspec.json.Decoder(_Post)
 _encode = encoder("EmotionPointsRecorded")
 
 
-def parse(body: bytes) -> Points:
+def parse(body: bytes, most: int = MOST_ROWS) -> Points:
     """A bulk body, with the leniency that the contract lists.
 
     Raises:
-        producers.leniency.Unacceptable: with FastAPI's error list.
+        producers.leniency.Unacceptable: with FastAPI's error list. producers.leniency.TooMuch: over `most` records.
     """
-    return parse_strict(body) or parse_lenient(body)
+    return parse_strict(body, most) or parse_lenient(body, most)
 
 
-def parse_strict(body: bytes) -> Points | None:
-    """The fast way, for bodies of exactly the documented types; None when somebody more lenient has to decide."""
+def parse_strict(body: bytes, most: int = MOST_ROWS) -> Points | None:
+    """The fast way, for bodies of exactly the documented types; None when somebody more lenient has to decide.
+
+    Raises:
+        producers.leniency.TooMuch: more than `most` records.
+    """
     if b"\\u0000" in body:
         return None
     try:
@@ -93,6 +106,7 @@ def parse_strict(body: bytes) -> Points | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     records = post.records
+    check_rows("records", len(records), most)
     persons = [record.session_person_id for record in records]
     unnamed = persons.count(msgspec.UNSET)
     if unnamed == len(persons):
@@ -102,9 +116,9 @@ def parse_strict(body: bytes) -> Points | None:
     return Points(post.device_id, post.session_id, "V2", _columns(records) | {"session_person_id": persons})
 
 
-def parse_lenient(body: bytes) -> Points:
-    """The contract's way. Raises `producers.leniency.Unacceptable`."""
-    post = read_points(body)
+def parse_lenient(body: bytes, most: int = MOST_ROWS) -> Points:
+    """The contract's way. Raises `producers.leniency.Unacceptable` or `TooMuch`."""
+    post = read_points(body, most)
     columns = _columns(post.records)
     if not isinstance(post, PersonPointsPost):
         return _anonymous(post.device_id, post.session_id, columns)

@@ -22,12 +22,15 @@ async def truncate(appender: Appender, bootstrap: str, topic: str, request: Head
     truncation stands in the log and will be applied).
 
     Raises:
-        answers.Refused: 503 when Kafka does not take every copy; ask again, another truncation does no harm.
+        answers.Refused: 503 when Kafka has no such topic or does not take every copy;
+            ask again, another truncation does no harm.
     """
     try:
         ends = await asyncio.to_thread(end_offsets, bootstrap, topic)
     except KafkaException as error:
         raise unavailable("Kafka does not tell the ends of the log") from error
+    if not ends:
+        raise unavailable(f"Kafka has no topic {topic}")
     value = encode(
         "EmotionLogsTruncated",
         {
@@ -43,7 +46,10 @@ async def truncate(appender: Appender, bootstrap: str, topic: str, request: Head
 
 
 def end_offsets(bootstrap: str, topic: str) -> list[tuple[int, int]]:
-    """The end of every partition, in order of partition. Blocks; raises `KafkaException` when Kafka is away."""
+    """The end of every partition, in order of partition; none when the topic is missing.
+
+    Blocks; raises `KafkaException` when Kafka is away.
+    """
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False})
     try:
         partitions = sorted(consumer.list_topics(topic, TIMEOUT_S).topics[topic].partitions)

@@ -81,7 +81,7 @@ class GatewayDriver:
         self.gateway = Gateway(chosen, publisher=self.log, replies=self.replies)  # type: ignore[arg-type]
         self.app = compose(self.gateway, FastAPI())
         transport = httpx.ASGITransport(self.app, client=(client_address, 5))  # type: ignore[arg-type]
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
         """POST a JSON value, or bytes as they are."""

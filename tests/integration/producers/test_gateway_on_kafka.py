@@ -41,7 +41,7 @@ async def running(bootstrap: str, **options: Any) -> AsyncGenerator[tuple[Gatewa
     gateway = Gateway(GatewayOptions(bootstrap, RING, admin_token=TOKEN, **options))
     await gateway.start()
     transport = httpx.ASGITransport(compose(gateway, FastAPI()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=60) as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
         try:
             yield gateway, client
         finally:

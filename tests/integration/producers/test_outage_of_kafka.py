@@ -93,7 +93,7 @@ async def test_posts_end_in_time_and_nothing_acknowledged_is_lost(broker: Broker
     gateway = Gateway(GatewayOptions(broker.bootstrap, RING, kafka_deadline_s=DEADLINE_S))
     await gateway.start()
     transport = httpx.ASGITransport(compose(gateway, FastAPI()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=60) as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
         posting = Posting(client, f"{how}-{uuid.uuid4()}")
         for number in range(20):
             await posting.until_taken(number)

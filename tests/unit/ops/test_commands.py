@@ -59,6 +59,28 @@ def test_a_password_is_not_shown() -> None:
     assert commands.without_password("postgresql:///db?host=/x&user=p") == "postgresql:///db?host=/x&user=p"
 
 
+def test_psql_gets_the_password_where_nobody_else_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "psql"
+    program.write_text('#!/bin/sh\necho "$@"\necho "password=$PGPASSWORD"\nexit 3\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(commands.postgres, "bin_dir", lambda: tmp_path)
+    monkeypatch.setenv("SENSORIUM_HOME", str(tmp_path))
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    for url, password in (
+        ("postgresql://me:s%40cret@db:5433/emotions?sslmode=require", "s@cret"),
+        ("postgresql://me@db:5433/emotions?sslmode=require", ""),
+    ):
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert commands.psql("SELECT 1") == 3
+        arguments, given = capfd.readouterr().out.splitlines()
+        assert arguments == (
+            "-X -v ON_ERROR_STOP=1 -P pager=off -c SELECT 1 user=me dbname=emotions host=db port=5433 sslmode=require"
+        )
+        assert given == f"password={password}"
+
+
 @pytest.mark.parametrize(
     ("sensor", "arguments"),
     [

@@ -68,3 +68,49 @@ def test_without_a_configured_token_none_fits():
 
 def test_the_token_is_not_kept():
     assert "s3cret" not in repr(vars(HOME))
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "real", "inside"),
+    [
+        ("127.0.0.1", "8.8.8.8", False),
+        ("10.1.0.9", "8.8.8.8", False),
+        ("8.8.8.8", "10.1.0.1", False),
+        ("8.8.8.8", "8.8.8.8", False),
+        ("10.1.0.9", "10.1.0.1", True),
+        ("", "8.8.8.8", False),
+        ("10.1.0.9", " ", True),
+    ],
+)
+def test_of_both_headers_the_untrusted_one_is_the_client(forwarded: str, real: str, inside: bool):
+    assert admitted(HOME, "127.0.0.1", x_forwarded_for=forwarded, x_real_ip=real) is inside
+
+
+def test_empty_headers_name_nobody():
+    assert HOME.client({"client": ("127.0.0.1", 5)}, {b"x-forwarded-for": b" , "}) == "127.0.0.1"
+
+
+NAMED = Admission("s3cret", ["10.1.0.0/16"], ["Sensor", "sensor.example."])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST:8000", "localhost.", "127.0.0.1:8000", "127.9.9.9", "[::1]:8000", "192.168.1.5"),
+        *("sensor:8000", "SENSOR", "sensor.example", "sensor.example.:8000", ""),
+    ],
+)
+def test_who_is_here_asks_for_this_machine(host: str):
+    assert admitted(NAMED, "127.0.0.1", host=host)
+    assert admitted(NAMED, "::1", host=host)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example", "[evil]", "a:b:c"])
+def test_a_page_whose_name_was_bent_to_loopback_needs_the_token(host: str):
+    assert not admitted(NAMED, "127.0.0.1", host=host)
+    assert not admitted(NAMED, "::ffff:127.0.0.1", host=host)
+    assert not admitted(NAMED, "127.0.0.1", host=host, x_forwarded_for="127.0.0.1"), "a page can send this one"
+    assert admitted(NAMED, "127.0.0.1", host=host, authorization="Bearer s3cret")
+    assert admitted(NAMED, "10.1.0.9", host=host)
+    assert admitted(NAMED, "127.0.0.1", host=host, x_forwarded_for="10.1.0.9"), "a proxy that keeps the Host"
+    assert admitted(Admission(None, ["127.0.0.0/8"]), "127.0.0.1", host=host), "trusted by name of its network"

@@ -70,6 +70,30 @@ async def test_broken_gzip_is_refused(packed: bytes):
     assert await status(Client([packed]), {b"content-encoding": b"gzip"}) == 400
 
 
+async def test_what_was_unpacked_counts_among_the_bytes_under_way():
+    traffic = Traffic(Limits(body_bytes=1000, bytes_under_way=2500))
+    packed = gzip.compress(bytes(1000))
+    headers = {b"content-encoding": b"gzip"}
+    with traffic.enter("a") as first, traffic.enter("b") as second, traffic.enter("c") as third:
+        assert len(await read_body(Client([packed]).receive, headers, first)) == 1000
+        assert (first.size, traffic.bytes) == (1000, 1000)
+        await read_body(Client([packed]).receive, headers, second)
+        assert third.room == 500
+        with pytest.raises(Refused) as caught:
+            await read_body(Client([packed]).receive, headers, third)
+        assert caught.value.answer.status == 503
+        assert (b"retry-after", b"1") in caught.value.answer.headers
+        assert third.size == 501, "no more is unpacked than shows that it is too much"
+    assert traffic.bytes == 0
+
+
+async def test_what_shrinks_when_unpacked_counts_less():
+    traffic = Traffic(Limits())
+    with traffic.enter("a") as passage:
+        await read_body(Client([gzip.compress(b"{}")]).receive, {b"content-encoding": b"gzip"}, passage)
+        assert (passage.size, traffic.bytes) == (2, 2)
+
+
 async def test_other_encodings_are_refused():
     assert await status(Client([b"{}"]), {b"content-encoding": b"br"}) == 415
 

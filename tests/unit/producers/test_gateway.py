@@ -1,6 +1,9 @@
 """The gateway's answers on every route, as both seeds' clients need them, with a log and replies that are fakes."""
 
+import asyncio
 import json
+import socket
+import threading
 from typing import Any
 
 import httpx
@@ -100,6 +103,49 @@ class TestBulk:
         assert len(home.log.messages) == 4
 
 
+class TestBigBodies:
+    @pytest.mark.parametrize(
+        ("path", "body"), [(BULK, V2), (BULK, V3), ("/api/emotions/batch", BATCH), ("/api/stream/frame", FRAME)]
+    )
+    async def test_they_are_read_beside_the_event_loop_a_few_at_once(
+        self, home: GatewayDriver, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+    ):
+        loop, seen = threading.get_ident(), set[bool]()
+        under_way, most = 0, 0
+        parse_bytes, all_in = json.loads, threading.Barrier(4)
+
+        def loads(data: bytes, **more: Any) -> Any:
+            nonlocal under_way, most
+            seen.add(threading.get_ident() == loop)
+            under_way += 1
+            most = max(most, under_way)
+            all_in.wait(10)
+            under_way -= 1
+            return parse_bytes(data, **more)
+
+        sent = json.dumps({"more": "x" * (1 << 18), "more_still": 1} | body).encode()
+        monkeypatch.setattr("producers.leniency.json.loads", loads)
+        monkeypatch.setattr("producers.points.parse_strict", lambda _body, _most: None)
+        answers = await asyncio.gather(*[home.post(path, sent) for _ in range(8)])
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert seen == {False}
+        assert most == 4
+
+    @pytest.mark.parametrize(("path", "name"), [(BULK, "records"), ("/api/emotions/batch", "people")])
+    async def test_more_rows_than_taken_are_413_before_they_are_looked_at(
+        self, home: GatewayDriver, path: str, name: str
+    ):
+        for row in ({}, BATCH["people"][0], V2["records"][0], POINT):
+            answer = await home.post(path, V2 | BATCH | {name: [row] * 10_001})
+            assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+            assert answer.json()["detail"] == f"A post may have 10000 {name}, this one has 10001"
+
+    async def test_more_objects_than_fit_are_413(self, home: GatewayDriver):
+        for path in (BULK, "/api/emotions/batch", "/api/stream/frame"):
+            body = b'{"device_id":"d","x":[' + b"{}," * 250_000 + b"{}]}"
+            assert (await home.post(path, body)).status_code == 413
+
+
 class TestKafkaAway:
     @pytest.mark.parametrize("failure", [TransientFailure("late"), Overloaded("full")])
     @pytest.mark.parametrize(("path", "body"), [(BULK, V2), ("/api/emotions/batch", BATCH)])
@@ -179,6 +225,11 @@ class TestTruncation:
         assert one == other
         assert one["end_offsets"] == [{"partition": 0, "offset": 7}, {"partition": 1, "offset": 9}]
 
+    async def test_without_the_topic_it_is_503(self, home: GatewayDriver, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("producers.truncation.end_offsets", lambda _bootstrap, _topic: [])
+        answer = await home.post("/admin/truncate", b"", authorization=f"Bearer {TOKEN}")
+        assert (answer.status_code, answer.json()) == (503, {"detail": "Kafka has no topic emotion.points"})
+
     async def test_a_late_read_model_is_said(self, home: GatewayDriver, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("producers.truncation.end_offsets", lambda _bootstrap, _topic: [(0, 7), (1, 9)])
         home.replies.answers = [reply(), None]
@@ -206,6 +257,10 @@ class TestFrontDoor:
         assert (await abroad.post(path, body)).status_code == 401
         assert (await abroad.post(path, body, authorization=f"Bearer {TOKEN}")).status_code == 200
         assert (await GatewayDriver("8.8.8.8", trusted_networks=("8.0.0.0/8",)).post(path, body)).status_code == 200
+
+    async def test_pages_bent_to_loopback_are_strangers(self, home: GatewayDriver):
+        assert (await home.post(BULK, V2, host="evil.example:8000")).status_code == 401
+        assert (await home.post(BULK, V2, host=f"{socket.gethostname()}:8000")).status_code == 200
 
     async def test_strangers_see_no_stream(self):
         assert (await GatewayDriver("8.8.8.8").client.get("/stream/jetson_1")).status_code == 401
@@ -237,7 +292,7 @@ class TestFrontDoor:
     async def test_without_the_dispatcher_the_raw_routes_answer_too(self, home: GatewayDriver):
         inner: Any = home.app
         transport = httpx.ASGITransport(inner._app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert (await client.post(BULK, json=V2)).json() == {"ok": True, "inserted": None}
 
 

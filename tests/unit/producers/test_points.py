@@ -1,13 +1,15 @@
 """Bulk bodies: both ways of reading agree, dialects are told apart, a retry is the same person."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from producers.leniency import Unacceptable
+from producers.leniency import PersonPointsPost, PointsPost, TooMuch, Unacceptable, read_points
 from producers.points import encode, parse, parse_lenient, parse_strict
 from producers.times import UnreadableTime
 from schemas import serde
@@ -148,7 +150,72 @@ def test_bytes_that_are_no_text_are_a_400():
 def test_a_huge_refused_body_is_not_echoed_whole():
     errors = refusal_of(body(*[POINT | {"track_id": "x" * 1000}] * 1000))
     assert len(json.dumps(errors)) < 3_000_000
-    assert len(refusal_of(b'{"records": [' + b"1," * 500_000 + b"1]}")[0]["input"]) < 20_000
+    assert len(refusal_of(b'{"x": [' + b"1," * 500_000 + b"1]}")[0]["input"]) < 20_000
+
+
+GOOD = [POINT | {"track_id": str(n)} for n in range(230)]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"records": GOOD},
+        {"records": [*GOOD, POINT | {"track_id": 1.5}, *GOOD, {}, 7, [POINT]]},
+        {"records": [{}] * 350},
+        {"records": [{}] * 350, "device_id": 1},
+        {"records": [{}] * 3, "device_id": None, "session_id": "x" * 257},
+        {"records": None},
+        {"records": {"0": POINT}},
+        {"records": [POINT | {"deep": json.loads("[" * 300 + "]" * 300), "valence": "?"}]},
+    ],
+)
+@pytest.mark.parametrize("persons", [False, True])
+def test_slices_say_what_the_whole_would(sent: dict[str, Any], persons: bool):
+    if persons and isinstance(sent["records"], list):
+        sent = sent | {"records": [r | {"session_person_id": 1} if isinstance(r, dict) else r for r in sent["records"]]}
+    raw = {"device_id": "d", "session_id": "s"} | sent
+    carried = "session_person_id" in str(sent)
+    model = PersonPointsPost if carried else PointsPost
+    try:
+        expected = model.model_validate(raw, from_attributes=True)
+    except ValidationError as error:
+        said = [{**one, "loc": ["body", *one["loc"]]} for one in error.errors(include_url=False)][:100]
+        found = refusal_of(json.dumps(raw).encode())
+        assert [one | {"input": ...} for one in found] == [one | {"input": ...} for one in said]
+        assert all(
+            one["input"] == (other["input"] if len(json.dumps(other["input"])) <= 16_384 else one["input"])
+            for one, other in zip(found, said, strict=True)
+        )
+    else:
+        assert read_points(json.dumps(raw).encode()) == expected
+
+
+def test_errors_are_not_collected_beyond_those_told():
+    data = body(*[{}] * 10_000)
+    tracemalloc.start()
+    try:
+        assert len(refusal_of(data)) == 100
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("record", [{}, POINT, POINT | {"track_id": "1"}])
+def test_more_records_than_taken_are_counted_not_read(record: dict[str, Any]):
+    with pytest.raises(TooMuch, match="A post may have 2 records, this one has 3"):
+        parse(body(*[record] * 3), 2)
+    assert parse_strict(body(POINT, POINT), 2)
+
+
+def test_more_objects_than_memory_has_room_for_are_refused_unread(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("producers.leniency.json.loads", None)
+    with pytest.raises(TooMuch, match="250000 objects and arrays"):
+        parse(body(*[{}] * 250_000))
+
+
+def test_a_nest_too_deep_to_show_is_refused_all_the_same():
+    (error,) = refusal_of(b'{"device_id": "d", "session_id": "s", "records": ' + b'{"a":' * 900 + b"1" + b"}" * 901)
+    assert error["type"] == "list_type"
 
 
 class TestDialects:

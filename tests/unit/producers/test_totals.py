@@ -1,13 +1,14 @@
 """Batch bodies of seed 001: what counts, what is ignored, what is sealed."""
 
 import json
+import tracemalloc
 from datetime import UTC
 from typing import Any
 
 import pytest
 
 from producers import totals
-from producers.leniency import TotalsPost, Unacceptable, read_totals
+from producers.leniency import TooMuch, TotalsPost, Unacceptable, read_totals
 from schemas import serde
 from schemas.envelope import KeyRing, unseal
 
@@ -74,3 +75,35 @@ def test_a_time_that_no_calendar_has_in_utc_counts_as_now(timestamp: str) -> Non
     """Such a report could be stored but never read again."""
     post = TotalsPost(device_id="d", timestamp=timestamp, people=[])
     assert totals.reported_at_us(post, UTC, 1_763_123_696_000_000) == 1_763_123_696_000_000
+
+
+def test_more_people_than_taken_are_counted_not_read():
+    with pytest.raises(TooMuch, match="A post may have 2 people, this one has 3"):
+        read_totals(body([{}] * 3), 2)
+
+
+def test_everybody_is_read_and_the_wrong_one_is_named():
+    people: list[Any] = [{"person_id": str(n), "cumulative": {"happy": n}} for n in range(250)]
+    assert [person.cumulative["happy"] for person in read_totals(body(people)).people] == list(range(250))
+    people[249] = {"person_id": "x", "cumulative": {"happy": "much"}}
+    with pytest.raises(Unacceptable) as caught:
+        read_totals(body(people))
+    assert isinstance(caught.value.detail, list)
+    assert [error["loc"] for error in caught.value.detail] == [["body", "people", 249, "cumulative", "happy"]]
+
+
+def test_a_person_of_very_many_emotions_is_read_and_refused_in_little_memory():
+    many = {f"e{n}": 1 for n in range(250)} | {"happy": "7"}
+    (person,) = read_totals(body([{"person_id": "1", "cumulative": many}])).people
+    assert person.cumulative == {name: float(seconds) for name, seconds in many.items()}
+    data = body([{"person_id": "1", "cumulative": {f"e{n}": None for n in range(20_000)}}])
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unacceptable) as caught:
+            read_totals(data)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert isinstance(caught.value.detail, list)
+    assert len(caught.value.detail) == 100
+    assert caught.value.detail[7]["loc"] == ["body", "people", 0, "cumulative", "e7"]
