@@ -389,3 +389,14 @@ def test_respond_async(http):
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
     query = {"device_id": "async", "session_id": "20251209_180102"}
     eventually(lambda: http.get("/v1/logs", params=query).json()["count"] == 1)
+
+
+def test_a_truncation_takes_the_moments_along(empty, stack):
+    times = [f"2025-12-09T17:00:{n // 10:02d}.{n % 10}00Z" for n in range(300)]
+    smile = [record(absolute_time=time, valence=0.9 * (n >= 100)) for n, time in enumerate(times)]
+    assert empty.post(BULK, json=bulk(*smile, device="smiling")).json()["inserted"] == 300
+    session = {"device_id": "smiling", "session_id": "20251209_180102"}
+    eventually(lambda: empty.get("/v1/moments", params=session).json()["count"] > 0, 30)
+    token = {"Authorization": f"Bearer {stack.admin_token}"}
+    assert empty.post("/admin/truncate", headers=token).json()["ok"] is True
+    eventually(lambda: empty.get("/v1/moments", params=session).json()["count"] == 0, 30)
