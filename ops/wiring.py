@@ -77,10 +77,10 @@ def gateway(settings: Settings) -> Gateway:
 def query_api(settings: Settings, door: Gateway | None) -> Api:
     """The query API; beside a gateway it takes frame rates and admission from it."""
     from api.app import no_frames, wire
-    from producers.admission import Admission
+    from producers.admission import Admission, own_names
 
     networks = tuple(str(network) for network in settings.trusted_networks)
-    admission = door.admission if door else Admission(settings.admin_token, networks)
+    admission = door.admission if door else Admission(settings.admin_token, networks, own_names())
     return wire(
         settings.database_url or "",
         frame_fps=door.frames.fps if door else no_frames,
