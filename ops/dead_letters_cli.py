@@ -19,6 +19,7 @@ from ops.errors import OperatorError
 from ops.state import connected_kafka
 from producers.publisher import Publisher
 from schemas.errors import SensoriumError
+from streams.log_reader import LogReader
 
 app = typer.Typer(
     help="Events that could not be processed: see why, then redrive them (after a fix) or discard them.",
@@ -29,6 +30,7 @@ Consumer = Annotated[str | None, typer.Option(help="All open ones of this consum
 Everything = Annotated[bool, typer.Option("--all", help="All open ones.")]
 SHOWN_BYTES = 512
 PIPED_WIDTH = 240
+NAMED = 5
 
 
 @app.command("list")
@@ -61,22 +63,37 @@ def show(
     """Cause, coordinates, headers and original bytes of one dead letter."""
     with _kafka() as bootstrap:
         letters = [x for x in dead_letters.read(bootstrap) if x.id.startswith(identity)]
-    if len(letters) != 1:
-        found = f"{len(letters)} dead letters begin" if letters else "No dead letter begins"
-        raise OperatorError(f"{found} with {identity}: see `sensorium dead-letters list --all`.")
-    typer.echo(describe(letters[0]))
+        if len(letters) != 1:
+            found = f"{len(letters)} dead letters begin" if letters else "No dead letter begins"
+            raise OperatorError(f"{found} with {identity}: see `sensorium dead-letters list --all`.")
+        with LogReader(bootstrap, "dead-letters") as reader:
+            letter = dead_letters.whole(reader, letters[0])
+    typer.echo(describe(letter))
     if save is not None:
         try:
-            save.write_bytes(letters[0].record.value or b"")
+            save.write_bytes(letter.record.value or b"")
         except OSError as error:
             raise OperatorError(f"{save} cannot be written: {error.strerror}.") from error
         typer.echo(f"The original value is in {save}.")
 
 
 @app.command()
-def redrive(ids: Ids = None, consumer: Consumer = None, everything: Everything = False) -> None:
+def redrive(
+    ids: Ids = None,
+    consumer: Consumer = None,
+    everything: Everything = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what a truncation has deleted since.")] = False,
+) -> None:
     """Process again: the record goes to the consumer that failed, and to no other."""
-    _settle(ids, consumer, everything, dead_letters.redrive, "Redriven")
+    with _kafka() as bootstrap, LogReader(bootstrap, "dead-letters") as reader:
+
+        def action(publisher: Publisher, letter: Letter) -> None:
+            dead_letters.redrive(publisher, dead_letters.whole(reader, letter))
+
+        chosen = _chosen(bootstrap, ids, consumer, everything)
+        if not force:
+            _refuse_deleted(dead_letters.deleted(reader, chosen))
+        _settle(bootstrap, chosen, action, "Redriven")
 
 
 @app.command()
@@ -87,7 +104,9 @@ def discard(
     note: Annotated[str, typer.Option(help="Why; kept with it.")] = "",
 ) -> None:
     """Close without processing; the original stays in the log."""
-    _settle(ids, consumer, everything, lambda publisher, x: dead_letters.discard(publisher, x, note), "Discarded")
+    with _kafka() as bootstrap:
+        chosen = _chosen(bootstrap, ids, consumer, everything)
+        _settle(bootstrap, chosen, lambda publisher, x: dead_letters.discard(publisher, x, note), "Discarded")
 
 
 def describe(letter: Letter) -> str:
@@ -122,22 +141,28 @@ def hex_lines(content: bytes) -> list[str]:
     return lines
 
 
-def _settle(
-    ids: list[str] | None,
-    consumer: str | None,
-    everything: bool,
-    action: Callable[[Publisher, Letter], None],
-    done: str,
-) -> None:
-    with _kafka() as bootstrap:
-        chosen = dead_letters.choose(dead_letters.read(bootstrap), ids or (), consumer=consumer, everything=everything)
-        publisher = Publisher(bootstrap, client_id="dead-letters", linger_ms=0)
-        try:
-            for letter in chosen:
-                action(publisher, letter)
-                typer.echo(f"{done} {letter.id[:8]} ({letter.consumer}, {letter.record.coordinates}).")
-        finally:
-            publisher.close()
+def _chosen(bootstrap: str, ids: list[str] | None, consumer: str | None, everything: bool) -> list[Letter]:
+    return dead_letters.choose(dead_letters.read(bootstrap), ids or (), consumer=consumer, everything=everything)
+
+
+def _refuse_deleted(letters: list[Letter]) -> None:
+    if letters:
+        named = ", ".join(f"{letter.id[:8]} ({letter.record.coordinates})" for letter in letters[:NAMED])
+        more = f" and {len(letters) - NAMED} more" if len(letters) > NAMED else ""
+        raise OperatorError(
+            f"Nothing was redriven: what {named}{more} hold was deleted by a truncation since, and would be back."
+            " Discard them, or redrive with --force."
+        )
+
+
+def _settle(bootstrap: str, chosen: list[Letter], action: Callable[[Publisher, Letter], None], done: str) -> None:
+    publisher = Publisher(bootstrap, client_id="dead-letters", linger_ms=0)
+    try:
+        for letter in chosen:
+            action(publisher, letter)
+            typer.echo(f"{done} {letter.id[:8]} ({letter.consumer}, {letter.record.coordinates}).")
+    finally:
+        publisher.close()
     if not chosen:
         typer.echo("No open dead letters.")
 

@@ -27,6 +27,7 @@ BATCH: Final = Limits(records=8000, bytes=4 << 20)
 CLOSE_ENOUGH: Final = 200
 """Events between the new version and the live one below which the rest is caught up while the live one waits."""
 ATTEMPTS: Final = 30
+REFUSED: Final = "The comparison with the live version found differences: the next replay drops this and builds anew."
 KEY_MEMORY: Final = "SET maintenance_work_mem TO '512MB'; SET max_parallel_maintenance_workers TO 2"
 
 
@@ -76,14 +77,17 @@ class Replay:
         """Build the next version, compare it with the live one and switch to it.
 
         `check` compares, switches nothing and drops what it built. Differences keep it from switching unless
-        accepted. Raises OperatorError, TransientFailure, Stopped.
+        accepted; the next call then begins anew, since this build is what the code of now made.
+        Raises OperatorError, TransientFailure, Stopped.
         """
         with self._models(self._model.name) as models:
             live = _live(models, self._model)
-            version = models.building(self._model.name) or self._begin(models, live)
+            version = self._unfinished(models) or self._begin(models, live)
             self._load(models, version, live)
             self._catch_up(models, version, live)
             differences = self._compare(models, version, live)
+            if differences and not accept_differences:
+                models.set_problem(version.schema, REFUSED)  # whatever becomes of it: it is not gone on with
             if check:
                 models.drop(version.schema, keep_row=False)
             elif not differences or accept_differences:
@@ -125,7 +129,7 @@ class Replay:
         with self._models(self._model.name if name is None else f"{self._model.name}/{name}") as models:
             versions = models.listing(self._model.name)
             if name is None:
-                chosen = [v for v in versions if v.state in ("standby", "building") and v.as_of_name is None]
+                chosen = [v for v in versions if v.as_of_name is None and _is_left_over(v)]
             else:
                 chosen = [v for v in versions if v.as_of_name == name]
             if not chosen:
@@ -146,6 +150,15 @@ class Replay:
                     f"Another replay, rollback or retire of {lock} is running: wait until it has ended."
                 )
             yield models
+
+    def _unfinished(self, models: Models) -> Version | None:
+        """The build to go on with. One that the comparison refused is dropped: other code may build it otherwise."""
+        version = models.building(self._model.name)
+        if version is None or version.problem is None:
+            return version
+        self._report.phase(f"dropping {version.schema}, which differed, to build it anew", 0)
+        self._retrying(lambda: models.drop(version.schema, keep_row=False))
+        return None
 
     def _begin(self, models: Models, live: Version, as_of: tuple[str, int] | None = None) -> Version:
         with LogReader(self._servers.bootstrap, "replay") as reader:
@@ -196,6 +209,8 @@ class Replay:
             return [f"{live.schema} has read a log that is gone, so there is nothing to compare with"]
         with Models(self._servers.database_url) as snapshot, translated(), snapshot.transaction():
             snapshot.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # First of all, since TRUNCATE empties tables for older snapshots too.
+            snapshot.run(f"LOCK TABLE {self._tables(live)} IN ACCESS SHARE MODE")
             stops = self._positions(snapshot, live)
             shown = checksum(snapshot.connection, live.schema, self._model.name)
         self._advance(version, live, stops)
@@ -276,6 +291,9 @@ class Replay:
         )
         return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
 
+    def _tables(self, version: Version) -> str:
+        return ", ".join(f"{version.schema}.{table}" for table in self._model.checksums)
+
     def _rows(self, models: Models, version: Version) -> dict[str, int]:
         counts: dict[str, int] = {}
         for table in self._model.checksums:
@@ -294,6 +312,11 @@ def _live(models: Models, model: ReadModel) -> Version:
             f"{model.name} has no live version yet: the projector makes the first one when it starts (`sensorium up`)."
         )
     return live
+
+
+def _is_left_over(version: Version) -> bool:
+    """Whether `retire` drops it; a retired one that still has tables is one whose `retire` was killed."""
+    return version.state in ("standby", "building") or (version.state == "retired" and version.phase != "done")
 
 
 def _offsets_at(model: ReadModel, reader: LogReader, until_ms: int) -> dict[TopicPartition, int]:

@@ -156,7 +156,11 @@ def _conclude(outcome: Outcome, console: Console, model: str, *, check: bool) ->
     elif not outcome.differences:
         console.print(f"A fresh replay of {model} gives the same rows and checksums as the live version.")
     if outcome.differences and not outcome.switched:
-        hint = "" if check else " The live version is as before; --accept-differences switches all the same."
+        hint = (
+            " The live version is as before. The next `sensorium replay` drops this build and makes a new one;"
+            " with --accept-differences it switches to that all the same."
+        )
+        hint = "" if check else hint
         raise OperatorError(f"The replay of {model} differs from the live version.{hint}")
 
 

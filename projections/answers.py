@@ -12,15 +12,17 @@ from schemas import cloudevents, serde
 from schemas.identity import derived_id
 
 TOPIC: Final = "replies"
+LONGEST_HEADER: Final = 256
+"""Bytes of a header that is copied: nobody of ours writes longer ones, and a reply has to fit into its topic."""
 LONGEST_NOTICE: Final = 7000
 """PostgreSQL refuses notices of 8,000 bytes."""
 
 
 def stored_reply(author: str, reply: Reply) -> StoredReply | None:
-    """The reply as it goes out, or None when nobody asked for one."""
+    """The reply as it goes out, or None when nobody who can get one asked for it."""
     record = reply.record
     correlation_id, reply_to = record.header("correlation-id"), record.header("reply-to")
-    if correlation_id is None or reply_to is None:
+    if correlation_id is None or reply_to is None or max(len(correlation_id), len(reply_to)) > LONGEST_HEADER:
         return None
     body = {
         "author": author,
@@ -31,7 +33,7 @@ def stored_reply(author: str, reply: Reply) -> StoredReply | None:
         "updated": reply.updated,
         "person_id": reply.person_id,
     }
-    traceparent = record.header("traceparent")
+    traceparent = (record.header("traceparent") or b"")[:LONGEST_HEADER]
     headers = cloudevents.headers(
         "Reply",
         id=derived_id(author, record.topic, record.partition, record.offset, 0),

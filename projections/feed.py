@@ -22,8 +22,8 @@ class EndOfFeed(Exception):
 
 
 Letter = tuple[Record, Exception]
-UNFIT: Final = (InvalidEvent, ValueError, TypeError, KeyError, OverflowError)
-"""What `prepare` may raise about an event that can never become rows."""
+UNFIT: Final = (InvalidEvent, ValueError, TypeError, KeyError, OverflowError, MemoryError)
+"""What `prepare` may raise about an event that can never become rows; halving the batch finds which one it is."""
 
 
 class Reader(Protocol):

@@ -13,7 +13,7 @@ from projections.answers import message, notice, stored_reply
 from projections.feed import Batch, EndOfFeed, Feed, Limits, make_batch
 from projections.read_model import Effects, Projector, ReadModel, Reply, Target
 from projections.store import Checkpoint, Fenced, KeyTaken, Progress, RefusedRows, Store, StoredReply
-from schemas.errors import SensoriumError
+from schemas.errors import InvalidEvent, SensoriumError, TransientFailure
 from schemas.record import Record
 from streams.log_reader import LogReader, TopicPartition
 
@@ -58,7 +58,7 @@ class Projection:
     def resend_replies(self) -> None:
         """Send again what a crash may have kept from being sent; who is not waiting any more ignores it."""
         if self._state == "live":
-            self._publisher.publish_all([message(reply) for reply in self.store.pending_replies()])
+            self._send(self.store.pending_replies())
 
     def follow(self, stop: threading.Event, limits: Limits | None = None) -> None:
         """Write whatever comes until `stop` is set."""
@@ -109,7 +109,7 @@ class Projection:
             return self._commit(batch)
         except KeyTaken:
             self._projector.forget(distrust=True)
-        except RefusedRows as error:
+        except (RefusedRows, MemoryError) as error:
             self._projector.forget()
             return self._split(batch, error)
         except BaseException:
@@ -121,7 +121,7 @@ class Projection:
         """Once more, with every row checked against the database; what still collides is bad data."""
         try:
             return self._commit(batch)
-        except RefusedRows as error:
+        except (RefusedRows, MemoryError) as error:
             self._projector.forget()
             return self._split(batch, error)
 
@@ -139,7 +139,7 @@ class Projection:
 
     def _commit(self, batch: Batch) -> int:
         for record, error in batch.letters:
-            log.warning("%s: %s becomes a dead letter: %s", self._target.schema, record.coordinates, error)
+            log.warning("%s: %s becomes a dead letter: %r", self._target.schema, record.coordinates, error)
         # Before the checkpoint: a crash in between writes the same letter again, never none.
         self._publisher.publish_all([dead_letter(self.model.name, *letter) for letter in batch.letters])
         with self.store.batch(self._checkpoints, self._state) as transaction:
@@ -166,9 +166,15 @@ class Projection:
         return progress
 
     def _answer(self, progress: Mapping[tuple[str, int], Progress]) -> None:
-        replies: list[StoredReply] = [reply for step in progress.values() for reply in step.replies or ()]
-        if replies:
-            self._publisher.publish_all([message(reply) for reply in replies])
+        self._send([reply for step in progress.values() for reply in step.replies or ()])
+
+    def _send(self, replies: Sequence[StoredReply]) -> None:
+        """Replies may be lost (whoever waits answers without them), so they never hold the rows up."""
+        try:
+            if replies:
+                self._publisher.publish_all([message(reply) for reply in replies])
+        except (InvalidEvent, TransientFailure) as error:
+            log.warning("%s: up to %d replies are lost: %r", self._target.schema, len(replies), str(error))
 
 
 def check_positions(

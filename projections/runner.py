@@ -194,6 +194,6 @@ def _reconcile(site: Site, versions: list[Version], runners: dict[tuple[str, str
 
 def _log_outage(who: str, error: Exception) -> None:
     if isinstance(error, TransientFailure | Fenced):
-        log.warning("%s: %s", who, error)
+        log.warning("%s: %r", who, str(error))
     else:
-        log.error("%s: %s", who, error, exc_info=error)
+        log.error("%s: %r", who, str(error), exc_info=error)

@@ -24,6 +24,8 @@ HEADER: Final = struct.pack(">bI", 0, latest("EmotionPointsRecorded").id)
 _LONGEST_COUNT: Final = 3
 """Bytes of a block count that is read here: up to a million points a post."""
 _LONGEST_VARINT: Final = 10
+_SMALLEST_POINT: Final = 24
+"""Bytes: a number takes one or more, and so does a text; a valence and an arousal take eight each."""
 _PADDING: Final = bytes(16)  # so that reading a few bytes past the last post stays inside
 _FIRST_BYTES: Final = np.array([(1 << 8 * n) - 1 & 0x7F7F7F7F7F7F7F7F for n in range(9)], np.uint64)
 """Masks that keep so many bytes of eight, without the bits that say whether a number goes on."""
@@ -120,6 +122,9 @@ class _Reader:
         return PointColumns(self._sizes, device_id, session_id, person, track, t_ms, texts, valence, arousal, boxes)
 
     def _lay_out_rows(self, sizes: Ints) -> None:
+        # Before anything is made as large as a post says it is.
+        if (sizes * _SMALLEST_POINT > self._end - self._at).any():
+            raise _Declined
         self._sizes, self._filled = sizes, sizes > 0
         self._first = np.cumsum(sizes) - sizes
         self._row = np.arange(int(sizes.sum()))

@@ -24,6 +24,7 @@ from schemas.record import Record
 
 Mask = NDArray[np.bool_]
 RESOLVED_AT_ONCE: Final = 20_000
+LONGEST_LOCK_WAIT: Final = "1s"
 _TABLES: Final = ("points", "buckets", "heatmaps", "sessions", "persons")
 
 
@@ -142,7 +143,13 @@ class EmotionLogs:
             for table in self._tables:
                 transaction.run(_delete(table), partitions)
         else:
-            transaction.run(f"TRUNCATE {', '.join(self._tables)} RESTART IDENTITY")
+            tables = ", ".join(self._tables)
+            # Whoever asks for rows queues behind this lock while it waits for earlier readers. So it gives up soon,
+            # and the batch is tried again.
+            transaction.run(f"SET LOCAL statement_timeout TO '{LONGEST_LOCK_WAIT}'")
+            transaction.run(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+            transaction.run("SET LOCAL statement_timeout TO DEFAULT")
+            transaction.run(f"TRUNCATE {tables} RESTART IDENTITY")
         self._persons.forget()
         self._sums.forget()
 

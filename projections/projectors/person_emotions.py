@@ -230,7 +230,7 @@ def _add(transaction: Transaction, sums: Mapping[str, list[int]]) -> None:
 def _skip(transaction: Transaction, reports: Iterable[Report]) -> None:
     for report in reports:
         record, key_id = report.event.record, report.event.body["people"]["key_id"]
-        log.warning("%s: key %s is gone, the people of %s are skipped", record.coordinates, key_id, report.device_id)
+        log.warning("%s: key %r is gone, the people of %r are skipped", record.coordinates, key_id, report.device_id)
         transaction.run(
             "INSERT INTO skipped_reports VALUES (%s, %s, %s, %s)",
             record.partition, record.offset, report.device_id, key_id,

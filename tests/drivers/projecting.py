@@ -13,6 +13,8 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from ops import topics
+from ops.errors import OperatorError
 from producers.publisher import Message, Publisher
 from projections import checksum, runner
 from projections.read_model import ReadModel
@@ -21,6 +23,7 @@ from schemas import cloudevents, serde
 from schemas.envelope import KeyRing, seal
 from schemas.errors import TransientFailure
 from schemas.record import Record
+from schemas.topics import TOPICS
 from streams.log_reader import LogReader, TopicPartition
 from tests.drivers.waiting import eventually
 
@@ -42,26 +45,33 @@ class Site:
         self.reader = LogReader(bootstrap, "site")
         self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         self.create(*(topic for model in self.models.values() for topic in model.topics))
-        self.create("replies", "dead.letters", partitions=1)
+        eventually(self._ensured)
         for model in self.models.values():
             for topic in model.topics:
-                eventually(lambda topic=topic: self._answers(topic))
+                eventually(lambda topic=topic: self._answers(topic, PARTITIONS))
+        for topic in ("replies", "dead.letters"):
+            eventually(lambda topic=topic: self._answers(topic, TOPICS[topic].partitions))
 
-    def create(self, *topics: str, partitions: int = PARTITIONS) -> None:
-        """Make topics unless they are there."""
-        there = self.admin.list_topics(timeout=10).topics
-        wanted = [
-            NewTopic(topic, partitions, 1, config={"message.timestamp.type": "LogAppendTime"})
-            for topic in topics
-            if topic not in there
-        ]
+    def create(self, *names: str) -> None:
+        """Make topics under this site's prefix."""
+        assert all(name.startswith(self.prefix) for name in names), names
+        wanted = [NewTopic(name, PARTITIONS, 1, config={"message.timestamp.type": "LogAppendTime"}) for name in names]
         for future in self.admin.create_topics(wanted).values() if wanted else ():
             future.result()
 
-    def _answers(self, topic: str) -> bool:
+    def _ensured(self) -> bool:
+        """Make the shared topics as the product makes them; a broker may not know yet what it has just made."""
+        try:
+            return bool(topics.ensure(self.bootstrap, TOPICS))
+        except OperatorError as error:
+            if "Unknown topic" in str(error):
+                return False
+            raise
+
+    def _answers(self, topic: str, partitions: int) -> bool:
         """Whether every partition of a fresh topic has its leader."""
         try:
-            return len(self.reader.end_offsets(topic)) == PARTITIONS
+            return len(self.reader.end_offsets(topic)) == partitions
         except TransientFailure:
             return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -11,6 +12,9 @@ from ops.dead_letters import Letter
 from ops.errors import OperatorError
 from producers.publisher import Message
 from schemas import serde
+from schemas.errors import TransientFailure
+from schemas.record import Record
+from streams.log_reader import TopicPartition
 from tests.drivers.emotion_points import post
 from tests.drivers.projecting import Site, site
 
@@ -24,7 +28,14 @@ def there(kafka_bootstrap: str, database_url: str) -> Iterator[Site]:
 
 
 def letters(made: Site) -> list[Letter]:
-    return [x for x in dead_letters.read(made.bootstrap) if x.record.topic.startswith(made.prefix)]
+    """Without their bytes; see `whole`."""
+    found = [x for x in dead_letters.read(made.bootstrap) if x.record.topic.startswith(made.prefix)]
+    assert not any(x.is_whole or x.record.value or x.record.headers for x in found)
+    return found
+
+
+def whole(made: Site, letter: Letter) -> Letter:
+    return dead_letters.whole(made.reader, letter)
 
 
 def test_poison_is_listed_redriven_fails_again_and_is_discarded(there: Site) -> None:
@@ -32,7 +43,7 @@ def test_poison_is_listed_redriven_fails_again_and_is_discarded(there: Site) -> 
     there.publisher.publish_all([Message(topic, b"key", b"\x00poison", [("who", b"me")], 3)])
     with there.projector():
         there.caught_up(MODEL)
-        (letter,) = letters(there)
+        (letter,) = (whole(there, x) for x in letters(there))
         assert (letter.consumer, letter.record.value, letter.record.header("who")) == (MODEL, b"\x00poison", b"me")
         dead_letters.redrive(there.publisher, letter)
         there.caught_up(MODEL)
@@ -59,8 +70,10 @@ def test_what_was_refused_by_mistake_is_projected_after_a_redrive(there: Site, m
     (letter,) = letters(there)
     assert "a bug" in letter.cause
     monkeypatch.undo()
-    with there.projector():
+    with pytest.raises(ValueError, match="without its bytes"):
         dead_letters.redrive(there.publisher, letter)
+    with there.projector():
+        dead_letters.redrive(there.publisher, whole(there, letter))
         there.caught_up(MODEL)
     assert there.sql("SELECT device_id, n_points FROM sessions") == [("unlucky", 3)]
 
@@ -88,3 +101,40 @@ def test_letters_reported_twice_are_one_and_choosing_is_strict(there: Site) -> N
     with pytest.raises(OperatorError, match="was discarded already"):
         dead_letters.choose(letters(there), [found[0].id])
     assert len(letters(there)) == 3
+
+
+def test_what_a_truncation_deleted_since_is_told_apart(there: Site) -> None:
+    topic = there.prefix + "emotion.points"
+    there.publisher.publish_all([Message(topic, b"key", b"poison", [], p) for p in (0, 1)])
+    there.truncate(partitions=[1])
+    there.publisher.publish_all([Message(topic, b"key", b"poison", [], p) for p in (0, 1)])
+    with there.projector():
+        there.caught_up(MODEL)
+    found = letters(there)
+    assert len(found) == 4
+    gone = dead_letters.deleted(there.reader, found)
+    assert [(x.record.partition, x.record.offset) for x in gone] == [(1, 0)]
+
+
+def test_kafka_that_gives_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = TopicPartition("t", 0)
+
+    class Silent:
+        positions: ClassVar = {where: 0}
+
+        def assign(self, positions: object) -> None: ...
+        def poll_batch(self, max_records: int, max_bytes: int, timeout_s: float) -> list[Record]:
+            return []
+
+        def at_end(self, ends: object) -> bool:
+            return False
+
+        def beginning_offsets(self, topic: str) -> dict[int, int]:
+            return {0: 0}
+
+        def end_offsets(self, topic: str) -> dict[int, int]:
+            return {0: 1}
+
+    monkeypatch.setattr(dead_letters, "PATIENCE_S", 0.05)
+    with pytest.raises(TransientFailure, match="given nothing"):
+        list(dead_letters.scan(Silent(), {where: 0}))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import psycopg
 import pytest
 
 from ops.errors import OperatorError
 from ops.replay import Replay, Servers, Stopped, differences
+from projections.emotion_rows import gather
 from tests.drivers.emotion_points import post, traffic
 from tests.drivers.projecting import RING, Site, site, wrong_sums
 from tests.drivers.waiting import eventually
@@ -271,3 +273,81 @@ def test_differences_are_sentences() -> None:
     }
     assert differences(live, built) == ["points: 2 rows live, 3 rebuilt"]
     assert differences(live, live) == []
+
+
+def test_what_was_refused_is_dropped_and_built_anew(there: Site) -> None:
+    there.post(*traffic(10, points=10))
+    with there.projector():
+        there.caught_up(MODEL)
+        # Stands for a fault of the code that builds: the build differs, the live version does not.
+        there.sql("UPDATE emotion_logs_v1.points SET valence = valence + 0.1 WHERE id = 7")
+        assert not job(there).next_version().switched
+        assert "builds anew" in there.one("SELECT problem FROM sensorium.models WHERE state = 'building'")
+        there.sql("UPDATE emotion_logs_v1.points SET valence = valence - 0.1 WHERE id = 7")
+        there.sql("UPDATE emotion_logs_v2.points SET valence = valence + 0.2 WHERE id = 8")
+        report = Quiet()
+        outcome = job(there, report=report).next_version()
+        assert (outcome.switched, outcome.differences) == (True, ())
+        assert report.phases[0] == "dropping emotion_logs_v2, which differed, to build it anew"
+
+
+def test_a_retire_that_was_killed_is_taken_up_again(there: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    there.post(post())
+    with there.projector():
+        there.caught_up(MODEL)
+        job(there).next_version()
+
+        def killed(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("projections.store_models.Models.drop", killed)
+            with pytest.raises(KeyboardInterrupt):
+                job(there).retire()
+        assert job(there).retire() == ["emotion_logs_v1"]
+        with pytest.raises(OperatorError, match="no version besides"):
+            job(there).retire()
+    assert there.sql("SELECT nspname FROM pg_namespace WHERE nspname = 'emotion_logs_v1'") == []
+
+
+def test_nothing_is_truncated_under_the_comparison(there: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ops import replay as module
+
+    there.post(post())
+    locked: list[bool] = []
+
+    def checksum(connection: Any, schema: str, model: str) -> dict[str, dict[str, int]]:
+        if schema == "emotion_logs_v1":
+            with psycopg.connect(there.database_url) as other:
+                other.execute("SET lock_timeout TO '100ms'")
+                for table in there.models[MODEL].checksums:
+                    with pytest.raises(psycopg.errors.LockNotAvailable), other.transaction():
+                        other.execute(f"LOCK TABLE {schema}.{table} IN ACCESS EXCLUSIVE MODE")  # pyright: ignore[reportArgumentType]
+                    locked.append(True)
+        return real(connection, schema, model)
+
+    real = module.checksum
+    monkeypatch.setattr(module, "checksum", checksum)
+    with there.projector():
+        there.caught_up(MODEL)
+        assert job(there).next_version().switched
+    assert len(locked) == 5
+
+
+def test_redriven_letters_are_no_difference(there: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from projections.projectors import emotion_logs
+
+    def mistaken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    there.post(post("unlucky"))
+    with monkeypatch.context() as patch, there.projector():
+        patch.setattr(emotion_logs, "gather", lambda posts, c: mistaken() if posts else gather(posts, c))
+        there.caught_up(MODEL)
+    there.post(post("later"))
+    there.post(post("unlucky"), redrive_to=MODEL.encode())
+    with there.projector():
+        there.caught_up(MODEL)
+        outcome = job(there).next_version()
+    assert (outcome.switched, outcome.differences) == (True, ())
+    assert there.one("SELECT min(kafka_offset) FROM emotion_logs_v1.points WHERE person_id = 2") > 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from ops import dead_letters_cli, replay_cli, topics
+from ops import dead_letters, dead_letters_cli, replay_cli, topics
 from ops.errors import OperatorError
+from producers.publisher import Message
 from projections.registry import READ_MODELS
 from schemas.topics import TOPICS
 from tests.drivers.projecting import Site, site
@@ -86,3 +88,21 @@ def test_bytes_are_shown_as_they_are() -> None:
         "000000  00 70 6f 69 73 6f 6e ff 61 61 61 61 61 61 61 61  .poison.aaaaaaaa",
         "000010  61                                               a",
     ]
+
+
+def test_redriving_what_was_deleted_is_refused_unless_forced(there: Site, run: Run) -> None:
+    there.prefix = ""  # the command reads whatever topic the letter names
+    there.publisher.publish_all([Message("emotion.points", b"key", f"poison {uuid.uuid4()}".encode(), [], 2)])
+    offset = there.reader.end_offsets("emotion.points")[2] - 1
+    with there.projector():
+        there.caught_up("emotion_logs", timeout=60)
+    there.truncate()
+    (letter,) = (
+        x
+        for x in dead_letters.read(there.bootstrap)
+        if (x.consumer, x.record.coordinates) == ("emotion_logs", f"emotion.points/2@{offset}")
+    )
+    assert "deleted by a truncation since" in str(run("redrive", letter.id, app="dead-letters").exception)
+    assert "value     43 bytes" in run("show", letter.id, app="dead-letters").output
+    assert "Redriven" in run("redrive", letter.id, "--force", app="dead-letters").output
+    assert "was redriven already" in str(run("discard", letter.id, app="dead-letters").exception)

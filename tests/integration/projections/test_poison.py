@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from producers.publisher import Message
+from projections import answers
 from schemas import serde
 from schemas.envelope import KeyRing
 from tests.drivers.emotion_points import post
@@ -103,3 +104,15 @@ def test_a_topic_made_anew_stops_the_model_with_a_sentence(there: Site) -> None:
     assert "was deleted and made again" in problem
     assert "sensorium replay emotion_logs" in problem
     assert there.one("SELECT count(*) FROM emotion_logs") == 3
+
+
+def test_a_reply_that_cannot_be_sent_holds_nothing_up(there: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "LONGEST_HEADER", 1 << 30)
+    there.post(post("a"), correlation_id=b"c" * 1_200_000, reply_to=b"me")
+    there.post(post("b"), correlation_id=there.prefix.encode(), reply_to=b"me")
+    for _ in range(2):  # the second one sends what it may owe again, first of all
+        with there.projector():
+            there.caught_up(MODEL)
+            there.post(post("c"))
+            there.caught_up(MODEL)
+    assert there.sql("SELECT device_id FROM sessions ORDER BY 1") == [("a",), ("b",), ("c",)]

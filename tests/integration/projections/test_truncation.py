@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from schemas import serde
 from schemas.identity import murmur2_partition
 from tests.drivers.emotion_points import post, traffic
 from tests.drivers.projecting import PARTITIONS, Site, site, wrong_sums
+from tests.drivers.waiting import eventually
 
 MODEL = "emotion_logs"
 
@@ -73,3 +75,19 @@ def test_the_same_post_after_a_truncation_is_new(there: Site) -> None:
         there.caught_up(MODEL)
     assert there.one("SELECT count(*) FROM emotion_logs") == 3
     assert there.sql("SELECT DISTINCT person_id FROM persons") == [(1,)]
+
+
+def test_readers_do_not_wait_long_behind_a_truncation_that_waits(there: Site) -> None:
+    there.post(post("old"))
+    with there.projector(), psycopg.connect(there.database_url) as slow:
+        there.caught_up(MODEL)
+        slow.execute("SELECT count(*) FROM emotion_logs_v1.points")  # a transaction that stays open
+        there.truncate()
+        with psycopg.connect(there.database_url, autocommit=True) as reader:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+            eventually(lambda: there.one(waiting))
+            reader.execute("SET statement_timeout TO '5s'")
+            reader.execute("SELECT count(*) FROM emotion_logs_v1.points")
+        slow.rollback()
+        there.caught_up(MODEL)
+    assert there.one("SELECT count(*) FROM emotion_logs") == 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.emotion_rows import BOXES, columns_of
 from schemas import examples, serde
-from schemas.emotion_columns import PointColumns, Texts, decode_posts
+from schemas.emotion_columns import HEADER, PointColumns, Texts, decode_posts
 from schemas.emotions import NO_BOX
 from schemas.errors import InvalidEvent
 from tests.drivers.emotion_points import post, traffic
@@ -142,3 +144,25 @@ def test_absent_boxes_come_through() -> None:
     columns = decode_posts([serde.encode("EmotionPointsRecorded", body)])
     assert columns is not None
     assert columns.boxes[0].tolist() == [NO_BOX, 0, 2**31 - 1]
+
+
+def test_a_claimed_size_costs_nothing() -> None:
+    claimed = bytes([0x80 | (2_000_000 & 127), 0x80 | (2_000_000 >> 7 & 127), 2_000_000 >> 14])  # zigzag of a million
+    poison = HEADER + b"\x02d\x02s\x00\x00" + claimed + bytes([1]) * 20
+    tracemalloc.start()
+    try:
+        assert decode_posts([poison] * 50) is None
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(InvalidEvent):
+        serde.decode(poison)
+
+
+def test_the_smallest_points_are_taken() -> None:
+    n = 300
+    body = post(points=n) | {name: [0] * n for name in ("session_person_id", "track_id", "t_ms", *BOXES)}
+    body |= {"absolute_time": [""] * n, "valence": [0.0] * n, "arousal": [0.0] * n}
+    columns = decode_posts([serde.encode("EmotionPointsRecorded", body)])
+    assert columns is not None
+    assert columns.sizes.tolist() == [n]

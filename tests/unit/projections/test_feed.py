@@ -124,7 +124,9 @@ def test_poison_becomes_a_letter_and_what_is_meant_for_others_is_passed_over() -
     assert batch.failure is None
 
 
-@pytest.mark.parametrize("failure", [InvalidEvent("x"), ValueError("x"), OverflowError("x"), KeyError("x")])
+@pytest.mark.parametrize(
+    "failure", [InvalidEvent("x"), ValueError("x"), OverflowError("x"), KeyError("x"), MemoryError()]
+)
 def test_what_cannot_be_laid_out_is_for_the_owner_to_split(failure: Exception) -> None:
     batch = make_batch("me", Names(failure), [Record("t", 0, 0, 0, None, POST)], {A: 1})
     assert (batch.failure, batch.prepared) == (failure, None)
@@ -161,3 +163,19 @@ def test_notices_name_sessions_until_they_are_too_many() -> None:
     assert json.loads(notice("m", many) or "") == {"model": "m", "many": True}
     cut = Effects(sessions={("d", "s")}, truncated={("t", 0): 4})
     assert json.loads(notice("m", cut) or "") == {"model": "m", "many": True}
+
+
+@pytest.mark.parametrize("name", ["correlation-id", "reply-to"])
+def test_nobody_gets_a_reply_that_would_be_too_large(name: str) -> None:
+    asked = {"correlation-id": b"c-1", "reply-to": b"gateway-7"}
+    for size, replies in ((256, True), (257, False)):
+        headers = tuple((asked | {name: b"x" * size}).items())
+        stored = stored_reply("emotion_logs", Reply(Record("t", 1, 5, 0, None, None, headers)))
+        assert (stored is not None) == replies
+
+
+def test_a_long_traceparent_does_not_make_a_reply_large() -> None:
+    asked = (("correlation-id", b"c"), ("reply-to", b"g"), ("traceparent", b"x" * 2_000_000))
+    stored = stored_reply("emotion_logs", Reply(Record("t", 1, 5, 0, None, None, asked)))
+    assert stored is not None
+    assert sum(len(value) for _, value in stored.headers) < 1000
