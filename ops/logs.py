@@ -15,6 +15,7 @@ def rotate(directory: Path, largest: int = LARGEST_BYTES) -> list[Path]:
         old = path.with_suffix(".log.1")
         try:
             shutil.copyfile(path, old)
+            old.chmod(0o600)
         except OSError:  # no room for a copy: then emptying the file matters more than keeping it
             old.unlink(missing_ok=True)
         with path.open("r+b") as file:

@@ -36,9 +36,11 @@ class Launch:
 
 def start(launch: Launch) -> subprocess.Popen[bytes]:
     """Start a child in its own process group; it gets death_signal when the starting thread dies (Linux)."""
-    launch.log.parent.mkdir(parents=True, exist_ok=True)
+    launch.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     uid, gid = launch.user or (None, None)
-    with launch.log.open("ab") as log:
+    # Logs tell of people: for the owner only, whatever the umask.
+    with open(launch.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
+        os.fchmod(log.fileno(), 0o600)
         return subprocess.Popen(
             [str(part) for part in launch.command],
             stdin=subprocess.DEVNULL,

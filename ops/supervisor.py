@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 
 from ops import logs, plan, ports, processes, state
 from ops.children import Child
-from ops.embedded import jars, postgres
+from ops.embedded import jars, postgres, privileges
 from ops.errors import OperatorError
 from ops.plan import Sensor
 from ops.service import Service
@@ -28,6 +30,8 @@ LOGS_EVERY_S = 30.0
 LIVE_EVERY_S = 1.0
 # Kafka and PostgreSQL need about 200 MB for their first files and misbehave when a disk fills under them.
 LEAST_FREE_BYTES = 400_000_000
+# What this program makes in its home.
+OWN_NAMES = frozenset({"kafka", "postgres", "logs", "run", "emotion-sensor", "admin-token", "personal-keys"})
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -67,7 +71,11 @@ class Supervisor:
         self._phase_unwritten = ""
 
     def run(self) -> None:
-        """Bring up, keep up until asked to stop, take down. OperatorError when it cannot come up."""
+        """Bring up, keep up until asked to stop, take down. OperatorError when it cannot come up.
+
+        What this and its children write holds personal data: for this account's eyes only.
+        """
+        os.umask(0o077)
         with state.lock(self.settings.home), self.stop_request.on_signals():
             try:
                 self._bring_up()
@@ -80,10 +88,15 @@ class Supervisor:
     def _bring_up(self) -> None:
         self._write_state()
         self._preflight()
+        closed = close_home(self.settings.home)
+        if closed:
+            self.terminal.say(f"Closed to other accounts, for the personal data in it: {', '.join(map(str, closed))}.")
         self._download()
         plan.check_given(self.settings)
         self.settings, servers = plan.stores(self.settings)
         self._start("Kafka and PostgreSQL" if len(servers) > 1 else "Embedded server", servers)
+        for sentence in privileges.take_changes():
+            self.terminal.say(sentence)
         self._state = replace(
             self._state, kafka_bootstrap=self.settings.kafka_bootstrap, database_url=self.settings.database_url
         )
@@ -204,6 +217,19 @@ class Supervisor:
             if self._phase_unwritten != self._state.phase:
                 self._phase_unwritten = self._state.phase
                 self.terminal.say(f"The state of this run cannot be written: {error.strerror}.")
+
+
+def close_home(home: Path) -> list[Path]:
+    """Close the home's folders to other accounts, and the home too when all in it is ours; what changed.
+
+    Run by root, PostgreSQL's user gets its way through the home back when it needs it.
+    """
+    there = list(home.iterdir())
+    ours = [path for path in there if path.name in OWN_NAMES]
+    folders = [path for path in ours if path.is_dir() and not path.is_symlink()]
+    if len(ours) == len(there) and stat.S_IMODE(home.stat().st_mode) & 0o066:
+        folders.append(home)
+    return [path for path in folders if privileges.close_to_others(path)]
 
 
 def check_space(settings: Settings) -> None:

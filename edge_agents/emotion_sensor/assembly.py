@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 import cv2
@@ -19,13 +19,13 @@ from edge_agents.emotion_sensor.csv_log import CsvLimits, CsvLog
 from edge_agents.emotion_sensor.delivery import Delivery, ServerAddress
 from edge_agents.emotion_sensor.demo import demo_source
 from edge_agents.emotion_sensor.detection import FaceDetector
-from edge_agents.emotion_sensor.errors import SourceUnavailable
+from edge_agents.emotion_sensor.errors import SensorError, SourceUnavailable
 from edge_agents.emotion_sensor.expressions import ExpressionModel
 from edge_agents.emotion_sensor.frame_sender import FrameSender
 from edge_agents.emotion_sensor.keepers import BothKeepers, PointKeeper, TotalsKeeper
 from edge_agents.emotion_sensor.model_store import model_file
 from edge_agents.emotion_sensor.outbox import Outbox
-from edge_agents.emotion_sensor.recorder import Recorder, RecorderRules
+from edge_agents.emotion_sensor.recorder import HELD_IN_MEMORY, Recorder, RecorderRules
 from edge_agents.emotion_sensor.sender import Sender
 from edge_agents.emotion_sensor.sensor import Eyes, Keeper, Sensor
 from edge_agents.emotion_sensor.settings import SensorSettings
@@ -49,7 +49,7 @@ def run(settings: SensorSettings, stop: threading.Event) -> None:
         sensor = Sensor(Eyes(FaceDetector(), model), keeper, _wall(settings), _steady(settings))
         if settings.frames:
             sensor.live = stack.enter_context(_live(settings))
-        log.info("Sensing as %s for %s; home %s.", settings.device_id, settings.server, settings.directory)
+        log.info("Sensing as %r for %s; home %s.", settings.device_id, settings.server, settings.directory)
         stack.enter_context(_reporting(settings, sensor))
         tick = ticks.as_fast_as_possible if settings.as_fast_as_possible else ticks.real_time
         sensor.run(_stoppable(source.frames(tick(settings.fps, stop)), stop))
@@ -72,9 +72,9 @@ def source_of(settings: SensorSettings) -> Source:
     raise SourceUnavailable("nothing to look at: name --camera, --video, --pictures or --demo")
 
 
-def open_outbox(settings: SensorSettings) -> Outbox:
-    """The outbox of this sensor; each thread opens its own."""
-    return Outbox(settings.directory, int(settings.outbox_mb * 1e6))
+def open_outbox(settings: SensorSettings, *, check: bool = False, may_mend: bool = True) -> Outbox:
+    """The outbox of this sensor; each thread has its own. Only the first one checks the whole file (seconds)."""
+    return Outbox(settings.directory, int(settings.outbox_mb * 1e6), check=check, may_mend=may_mend)
 
 
 def _wall(settings: SensorSettings) -> WallMs:
@@ -108,11 +108,8 @@ def _keeper(settings: SensorSettings) -> Generator[Keeper]:
 
 @contextmanager
 def _points(settings: SensorSettings) -> Generator[PointKeeper]:
-    outbox = open_outbox(settings)
-    left = outbox.finish_all()
-    if left:
-        log.warning("The last run was cut short: %d open visits are posted as far as they were seen.", left)
-    log.info("%s", sentence(outbox.backlog()))
+    outbox = open_outbox(settings, check=True)
+    _take_up(outbox)
     sender = Sender(partial(open_outbox, settings), _delivery(settings))
     rules = RecorderRules(settings.flush_points, settings.flush_seconds)
     csv = _csv(settings)
@@ -124,8 +121,29 @@ def _points(settings: SensorSettings) -> Generator[PointKeeper]:
         sender.stop(settings.grace)
         if csv is not None:
             csv.close()
-        log.info("Stopped. %s", sentence(outbox.backlog()))
+        log.info("Stopped. %s", _standing(outbox))
         outbox.close()
+
+
+def _take_up(outbox: Outbox) -> None:
+    """Finish what the last run left open. A full disk keeps nobody from sensing."""
+    try:
+        left = outbox.mending(outbox.finish_all)
+    except (sqlite3.DatabaseError, SensorError) as error:
+        text = "NOTHING CAN BE STORED now (%s). Sensing begins; at most %d points are held in memory until it can."
+        log.critical(text, error, HELD_IN_MEMORY)
+        return
+    if left:
+        log.warning("The last run was cut short: %d open visits are posted as far as they were seen.", left)
+    log.info("%s", _standing(outbox))
+
+
+def _standing(outbox: Outbox) -> str:
+    try:
+        outbox.follow()
+        return sentence(outbox.backlog())
+    except (sqlite3.DatabaseError, SensorError, OSError) as error:
+        return f"The outbox cannot say how it stands: {error}."
 
 
 def _csv(settings: SensorSettings) -> CsvLog | None:
@@ -138,8 +156,9 @@ def _csv(settings: SensorSettings) -> CsvLog | None:
 
 @contextmanager
 def _totals(settings: SensorSettings) -> Generator[TotalsKeeper]:
-    totals = Totals(settings.directory)
-    reporter = TotalsReporter(settings.device_id, partial(Totals, settings.directory), _delivery(settings))
+    totals = Totals(settings.directory, check=settings.mode == "totals")  # the outbox has checked the same file
+    opened = partial(Totals, settings.directory, check=False)
+    reporter = TotalsReporter(settings.device_id, opened, _delivery(settings))
     reporter.start()
     try:
         # At a low frame rate looks are far apart by themselves.
@@ -169,11 +188,10 @@ def _reporting(settings: SensorSettings, sensor: Sensor) -> Generator[None]:
         pause = FIRST_STATUS_S
         while not ended.wait(pause):
             pause = STATUS_EVERY_S
-            try:
+            with suppress(sqlite3.DatabaseError, SensorError):
+                outbox.follow()
                 outbox.note_rate(sensor.meter.points_per_second)
-                log.info("%.1f frames/s. %s", sensor.meter.frames_per_second, sentence(outbox.backlog()))
-            except sqlite3.Error as error:
-                log.warning("The outbox cannot say how it stands: %s", error)
+            log.info("%.1f frames/s. %s", sensor.meter.frames_per_second, _standing(outbox))
         outbox.close()
 
     threading.Thread(target=report, name="status", daemon=True).start()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import os
 import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -76,7 +78,7 @@ def sense(context: typer.Context, **flags: Any) -> None:
         run(settings_table.load(flags), stop)
     except ImportError as missing:
         _fail(f"{missing.name} is not installed: install sensorium with its extra `sensor`")
-    except (SensorError, sqlite3.OperationalError) as error:
+    except (SensorError, sqlite3.DatabaseError) as error:
         _fail(f"{error}")
 
 
@@ -88,7 +90,9 @@ def status(context: typer.Context, **flags: Any) -> None:
     from edge_agents.emotion_sensor.status import sentence
 
     settings = _settings(context, flags)
-    print(f"{settings.device_id} in {settings.directory}: {sentence(open_outbox(settings).backlog())}")
+    with _said_in_words():
+        backlog = open_outbox(settings, may_mend=False).backlog()
+    print(f"{settings.device_id!r} in {settings.directory}: {sentence(backlog)}")
 
 
 @app.command()
@@ -103,12 +107,13 @@ def refused(
     """Posts that the server refused, with what it said."""
     from edge_agents.emotion_sensor.assembly import open_outbox
 
-    outbox = open_outbox(_settings(context, flags))
-    rows = outbox.refusals()
-    for post_id, points, refused_ms, code, answer in rows:
-        when = datetime.fromtimestamp(refused_ms / 1000, UTC).isoformat(timespec="seconds")
-        print(f"post {post_id}, {points} points, {when}, status {code}: {answer}")
-    print(f"{outbox.retry_refused()} put back." if retry else f"{len(rows)} refused.")
+    outbox = open_outbox(_settings(context, flags), may_mend=False)
+    with _said_in_words():
+        rows = outbox.refusals()
+        for post_id, points, refused_ms, code, answer in rows:
+            when = datetime.fromtimestamp(refused_ms / 1000, UTC).isoformat(timespec="seconds")
+            print(f"post {post_id}, {points} points, {when}, status {code}: {answer!r}")
+        print(f"{outbox.retry_refused()} put back." if retry else f"{len(rows)} refused.")
 
 
 @app.command()
@@ -147,7 +152,8 @@ def model(context: typer.Context, **flags: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line; the exit code. What it writes is about people: for this account's eyes only."""
+    os.umask(0o077)
     try:
         app(args=None if argv is None else list(argv), prog_name="sensorium agent emotion-sensor", standalone_mode=True)
     except SystemExit as ended:
@@ -160,6 +166,17 @@ def _settings(context: typer.Context, flags: dict[str, Any]) -> SensorSettings:
     given = {**(context.obj or {}), **{name: value for name, value in flags.items() if value is not None}}
     try:
         return settings_table.load(given)
+    except SensorError as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _said_in_words() -> Generator[None]:
+    """A command beside a sensor that may be running touches no damaged file: that is the sensor's to put aside."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        _fail(f"the outbox cannot be read ({error}): if it is damaged, the sensor puts it aside at its next start")
     except SensorError as error:
         _fail(str(error))
 

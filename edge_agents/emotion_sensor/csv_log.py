@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -51,7 +52,8 @@ class CsvLog:
         """Close the current file."""
         if self._file is not None:
             file, self._file = self._file, None
-            file.close()
+            with suppress(OSError):  # on a full disk the last lines cannot be written; the file is closed all the same
+                file.close()
 
     def _line(self, point: Point, shares: Mapping[str, float]) -> str:
         numbers = ",".join(f"{shares.get(name, 0.0):.4f}" for name in EXPRESSIONS)

@@ -56,16 +56,23 @@ def says_status_ok(answer: dict[str, Any]) -> bool:
 
 
 def judge(status: int, retry_after: str | None, body: bytes, accepts: Accepts) -> Verdict:
-    """What an answer means. Success is 200 or 202 with the expected body only: a hotel's login page is 200 too."""
+    """What an answer means. Success is 200 or 202 with the expected body only: a hotel's login page is 200 too.
+
+    Only a refusal in the server's own words, a JSON object with `detail`, is one for good.
+    """
     text = body[:2000].decode("utf-8", "replace")
     if status in (200, 202):
         answer = _parsed(body)
         if answer is not None and accepts(answer):
             return Stored(answer)
-        return Later(f"the answer {status} is not that of a Sensorium server: {text[:200]}")
+        return Later(f"the answer {status} is not that of a Sensorium server: {text[:200]!r}")
     if status in NEVER:
-        return Refused(status, text)
-    return Later(f"the server answered {status}: {text[:200]}", retry_after_s(retry_after), this_post=status == 500)
+        if "detail" in (_parsed(body) or {}):
+            return Refused(status, text)
+        # A proxy or a hotel's login page refuses what the server has never seen.
+        reason = f"the refusal {status} is not that of a Sensorium server: {text[:200]!r}"
+        return Later(reason, retry_after_s(retry_after), this_post=True)
+    return Later(f"the server answered {status}: {text[:200]!r}", retry_after_s(retry_after), this_post=status == 500)
 
 
 def _parsed(body: bytes) -> dict[str, Any] | None:

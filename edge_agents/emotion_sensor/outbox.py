@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import secrets
 import shutil
 import sqlite3
 import time
@@ -11,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 
 from edge_agents.emotion_sensor.boxes import Box
-from edge_agents.emotion_sensor.points import Point, post_body
-from edge_agents.emotion_sensor.storage import open_database, transaction
+from edge_agents.emotion_sensor.points import Point, packed, post_body
+from edge_agents.emotion_sensor.storage import Storage, transaction
 
 # Measured: a gzipped post of 100 points takes about 22 bytes a point, the journal of open visits about 110.
 USUAL_BYTES_PER_POINT = 30.0
@@ -52,17 +55,14 @@ class Backlog:
         return room / (self.bytes_per_point * self.points_per_second) / 3600
 
 
-class Outbox:
+class Outbox(Storage):
     """The durable queue. Every instance has a connection of its own and belongs to one thread."""
 
-    def __init__(self, directory: Path, limit_bytes: int) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, limit_bytes: int, *, check: bool = True, may_mend: bool = True) -> None:
+        super().__init__(directory, check=check, may_mend=may_mend)
         self._limit = limit_bytes
-        self._db = open_database(directory)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._db.close()
+        # Told again to a file that was begun later than the session.
+        self._sessions: dict[str, tuple[str, str, int]] = {}
 
     def open_session(self, device_id: str, started: datetime) -> str:
         """A new session id, YYYYMMDD_HHMMSS of `started`; with _2, _3 ... if the clock stood there before."""
@@ -76,10 +76,18 @@ class Outbox:
             session_id = next(name for name in names if name not in taken)
             row = (session_id, device_id, int(started.timestamp() * 1000))
             self._db.execute("INSERT INTO sessions VALUES (?, ?, ?)", row)
+        self._sessions[session_id] = row
+        return session_id
+
+    def unstored_session(self, device_id: str, started: datetime) -> str:
+        """A session id when nothing can be stored: chance keeps it apart. It is stored with its first points."""
+        session_id = f"{started:%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
+        self._sessions[session_id] = (session_id, device_id, int(started.timestamp() * 1000))
         return session_id
 
     def add(self, session_id: str, points: Sequence[Point], *, flushed: bool = True) -> None:
         """Keep points of visits that go on. Raises sqlite3.OperationalError, keeping none, when the disk is full."""
+        session = [row for row in (self._sessions.get(session_id),) if row is not None]
         rows = [
             (
                 session_id,
@@ -89,6 +97,7 @@ class Outbox:
             for p in points
         ]
         with transaction(self._db, flushed=flushed):
+            self._db.executemany("INSERT OR IGNORE INTO sessions VALUES (?, ?, ?)", session)
             insert = f"INSERT INTO points (session_id, {_POINT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
             self._db.executemany(insert, rows)
 
@@ -138,6 +147,16 @@ class Outbox:
         """The server failed at this post: the others go first."""
         with transaction(self._db, flushed=False):
             self._db.execute("UPDATE posts SET passed_over = passed_over + 1 WHERE post_id = ?", (post_id,))
+
+    def split(self, post: Post) -> None:
+        """Two posts, each with half of the points as they are, in the place of one that is too large."""
+        whole = json.loads(gzip.decompress(post.body))
+        records, middle = whole["records"], post.n_points // 2
+        insert = "INSERT INTO posts (n_points, created_ms, body) SELECT ?, created_ms, ? FROM posts WHERE post_id = ?"
+        with transaction(self._db):
+            for half in (records[:middle], records[middle:]):
+                self._db.execute(insert, (len(half), packed(whole | {"records": half}), post.post_id))
+            self._db.execute("DELETE FROM posts WHERE post_id = ?", (post.post_id,))
 
     def refuse(self, post_id: int, status: int, answer: str) -> None:
         """The server will never take this post as it is: keep it aside with what it said."""

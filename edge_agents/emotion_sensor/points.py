@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,5 +47,9 @@ def record(point: Point) -> dict[str, object]:
 
 def post_body(device_id: str, session_id: str, points: Sequence[Point]) -> bytes:
     """The gzipped JSON of a bulk post: the same bytes for the same points, whenever it is made."""
-    body = {"device_id": device_id, "session_id": session_id, "records": [record(point) for point in points]}
+    return packed({"device_id": device_id, "session_id": session_id, "records": [record(point) for point in points]})
+
+
+def packed(body: Mapping[str, object]) -> bytes:
+    """A body as gzipped JSON without blanks; nothing in it tells when it was packed."""
     return gzip.compress(json.dumps(body, separators=(",", ":")).encode(), mtime=0)

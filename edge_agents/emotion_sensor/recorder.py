@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_agents.emotion_sensor.csv_log import CsvLog
+from edge_agents.emotion_sensor.errors import SensorError
 from edge_agents.emotion_sensor.outbox import Outbox
 from edge_agents.emotion_sensor.points import Point
 
@@ -34,7 +35,7 @@ class _Visit:
 
 
 class Recorder:
-    """Every method takes `now_s`, any steady clock. None raises for a full disk: it says so and goes on."""
+    """Every method takes `now_s`, any steady clock. None raises for a full disk or a damaged outbox, but goes on."""
 
     def __init__(self, outbox: Outbox, csv: CsvLog | None, rules: RecorderRules, wake: Callable[[], None]) -> None:
         self._outbox = outbox
@@ -70,8 +71,8 @@ class Recorder:
         if not (self._held or self._ending):
             return
         try:
-            self._save(now_s)
-        except sqlite3.OperationalError as error:
+            self._outbox.mending(lambda: self._save(now_s))
+        except (sqlite3.DatabaseError, SensorError) as error:
             self._drop_beyond_memory()
             text = "Points cannot be written (%s): %d held in memory, %d dropped. Free disk space; sensing goes on."
             self._complain(now_s, text, error, len(self._held), self._dropped)

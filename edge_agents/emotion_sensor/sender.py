@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 
 from edge_agents.emotion_sensor.backoff import Backoff
 from edge_agents.emotion_sensor.delivery import Delivery, Later, Refused, Stored, Verdict, says_ok
@@ -50,8 +51,7 @@ class Sender:
                 outbox = outbox or self._open_outbox()
                 pause = self.step(outbox)
             except (sqlite3.Error, SensorError) as error:
-                log.warning("The outbox cannot be read or written (%s); tried again in 5 s.", error)
-                pause = 5.0
+                pause = self._after_trouble(outbox, error)
             except Exception:  # a slip of ours must not leave a device that senses and never sends
                 log.exception("Sending failed in a way that was not foreseen; tried again in 60 s.")
                 pause = 60.0
@@ -59,6 +59,13 @@ class Sender:
                 if self._stopping.is_set():
                     return
                 self._rest(pause)
+
+    def _after_trouble(self, outbox: Outbox | None, error: sqlite3.Error | SensorError) -> float:
+        if outbox is not None and outbox.mend(error):
+            self._delivered.clear()  # the new file numbers its posts from 1 again
+            return 0.0
+        log.warning("The outbox cannot be read or written (%s); tried again in 5 s.", error)
+        return 5.0
 
     def _rest(self, pause: float | None) -> None:
         """Until there is a new post, or `pause` seconds after a failure: a new post must not shorten that."""
@@ -69,6 +76,8 @@ class Sender:
 
     def step(self, outbox: Outbox) -> float | None:
         """Deliver one post: seconds to rest after it (0: go on at once), None when there is nothing to send."""
+        if outbox.follow():
+            self._delivered.clear()
         self._forget_delivered(outbox)
         post = outbox.next_post(tuple(self._delivered))
         if post is None:
@@ -80,9 +89,14 @@ class Sender:
             case Stored(answer):
                 self._settle_stored(outbox, post, answer.get("inserted"))
                 return 0.0
+            case Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, answer) if post.n_points > 1:
+                outbox.split(post)
+                text = "Post %d (%d points) is too large for the server: it goes in two halves. It said: %r"
+                log.warning(text, post.post_id, post.n_points, answer[:500])
+                return 0.0
             case Refused(status, answer):
                 outbox.refuse(post.post_id, status, answer)
-                text = "The server refused post %d (%d points) with %d: it is set aside, see `refused`. It said: %s"
+                text = "The server refused post %d (%d points) with %d: it is set aside, see `refused`. It said: %r"
                 log.error(text, post.post_id, post.n_points, status, answer[:500])
                 return 0.0
             case Later(reason, retry_after, this_post):
@@ -98,7 +112,7 @@ class Sender:
         self._backoff.after_success()
         self._delivered.add(post.post_id)
         self._forget_delivered(outbox)
-        log.info("Post %d: %d points delivered, %s inserted.", post.post_id, post.n_points, inserted)
+        log.info("Post %d: %d points delivered, %r inserted.", post.post_id, post.n_points, inserted)
 
     def _forget_delivered(self, outbox: Outbox) -> None:
         """Delete what the server has. With a full disk that fails; remembered, it is not sent again and again."""

@@ -8,13 +8,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from edge_agents.emotion_sensor.backoff import Backoff
 from edge_agents.emotion_sensor.delivery import Delivery, Later, Refused, Stored, Verdict, says_status_ok
 from edge_agents.emotion_sensor.errors import SensorError
-from edge_agents.emotion_sensor.storage import open_database, transaction
+from edge_agents.emotion_sensor.storage import Storage, transaction
 
 MOODS = ("happy", "sad", "angry", "neutral")
 BATCH = "/api/emotions/batch"
@@ -43,15 +42,8 @@ class Watch:
             self._last_s.pop(person, None)
 
 
-class Totals:
+class Totals(Storage):
     """The durable sums. Every instance has a connection of its own and belongs to one thread."""
-
-    def __init__(self, directory: Path) -> None:
-        self._db = open_database(directory)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._db.close()
 
     def next_person(self) -> int:
         """The first number nobody has had on this device: a restart must not give a stranger somebody's sums."""
@@ -131,7 +123,8 @@ class TotalsReporter:
                 totals = totals or self._open_totals()
                 pause = self.step(totals)
             except (sqlite3.Error, SensorError) as error:
-                log.warning("The totals cannot be read or written (%s); tried again in 5 s.", error)
+                if totals is None or not totals.mend(error):
+                    log.warning("The totals cannot be read or written (%s); tried again in 5 s.", error)
                 pause = 5.0
             except Exception:  # a slip of ours must not leave a device that senses and never sends
                 log.exception("Reporting failed in a way that was not foreseen; tried again in 60 s.")
@@ -141,6 +134,7 @@ class TotalsReporter:
 
     def step(self, totals: Totals) -> float:
         """Report everything that is unreported, in posts of people seen together; seconds to rest."""
+        totals.follow()
         while rows := totals.unreported():
             together = present_together(rows)
             verdict = self._delivery.post_json(BATCH, batch(self._device_id, together), says_status_ok)
@@ -158,7 +152,7 @@ class TotalsReporter:
             case Refused(status, answer):
                 # The sums stay: the next change of these people reports them whole again.
                 totals.reported(rows)
-                log.error("The server refused the totals of %d people with %d: %s", len(rows), status, answer[:500])
+                log.error("The server refused the totals of %d people with %d: %r", len(rows), status, answer[:500])
                 return None
             case Later(reason, retry_after):
                 pause = max(self._every_s, self._backoff.after_failure(retry_after))

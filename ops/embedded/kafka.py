@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.embedded.privileges import close_to_others
 from ops.errors import OperatorError
 from ops.service import telling_line
 from ops.settings import child_environment
@@ -83,7 +84,9 @@ class Kafka:
     def prepare(self) -> None:
         """Write the configuration and, the first time, format the log directory (all or nothing)."""
         shutil.rmtree(self._tmp, ignore_errors=True)
-        self._tmp.mkdir(parents=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(self.directory)
+        self._tmp.mkdir()
         (self.directory / "log4j.properties").write_text(LOGGING)
         if not self.data.exists():
             self._format()

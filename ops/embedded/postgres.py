@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import psutil
 
-from ops.embedded.privileges import open_path, open_programs
+from ops.embedded.privileges import close_to_others, open_path, open_programs
 from ops.errors import OperatorError
 from ops.service import telling_line
 from ops.settings import child_environment
@@ -74,7 +74,8 @@ class Postgres:
 
     def prepare(self) -> None:
         """Make directories and, the first time, the cluster (all or nothing); clear what a killed server left."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(self.directory)
         self.socket_dir.mkdir(mode=0o700, exist_ok=True)
         if self.user is not None:
             for path in (self.directory, self.socket_dir):

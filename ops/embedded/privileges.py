@@ -14,6 +14,14 @@ from ops.errors import OperatorError
 USER = "sensorium"
 CANDIDATES = (USER, "postgres", "pgserver")
 
+_changes: list[str] = []
+
+
+def take_changes() -> list[str]:
+    """Sentences about what was changed on this machine since the last call, for the operator to read."""
+    taken, _changes[:] = list(dict.fromkeys(_changes)), []
+    return taken
+
 
 def server_user(data: Path) -> tuple[int, int] | None:
     """Return (uid, gid) to run PostgreSQL as when this process is root, else None: the owner of existing data wins."""
@@ -43,7 +51,10 @@ def _create() -> pwd.struct_passwd | None:
         return None
     command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", USER]
     subprocess.run(command, check=False, capture_output=True)
-    return _lookup(USER)
+    created = _lookup(USER)
+    if created is not None:
+        _changes.append(f"The system user {USER} was created for PostgreSQL, which does not run as root.")
+    return created
 
 
 def open_path(path: Path, user: tuple[int, int]) -> list[Path]:
@@ -51,6 +62,9 @@ def open_path(path: Path, user: tuple[int, int]) -> list[Path]:
     closed = [parent for parent in path.resolve().parents if not _may_pass(parent.stat(), user)]
     for parent in closed:
         parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXOTH)
+    if closed:
+        names = ", ".join(map(str, closed))
+        _changes.append(f"PostgreSQL's user {_name(user)} may now pass through (not list): {names}.")
     return closed
 
 
@@ -59,9 +73,27 @@ def open_programs(root: Path, user: tuple[int, int]) -> None:
     open_path(root, user)
     if _may_pass((root / "bin").stat(), user) and (root / "bin" / "postgres").stat().st_mode & stat.S_IXOTH:
         return
+    _changes.append(f"PostgreSQL's programs in {root} can now be read and run by every user.")
     for path in (root, *root.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+
+
+def close_to_others(path: Path) -> bool:
+    """Take every right on a folder from other accounts, if it is ours to do; whether something changed."""
+    state = path.stat()
+    mode = stat.S_IMODE(state.st_mode)
+    if os.geteuid() not in (0, state.st_uid) or not mode & 0o077:
+        return False
+    path.chmod(mode & 0o700)
+    return True
+
+
+def _name(user: tuple[int, int]) -> str:
+    try:
+        return pwd.getpwuid(user[0]).pw_name
+    except KeyError:
+        return str(user[0])
 
 
 def _may_pass(state: os.stat_result, user: tuple[int, int]) -> bool:

@@ -61,6 +61,16 @@ def test_secrets_are_for_the_owner_only(stack: Stack) -> None:
         assert (stack.home / name).stat().st_mode & 0o077 == 0
 
 
+def test_nothing_in_the_home_can_be_read_by_other_accounts(stack: Stack) -> None:
+    assert stack.home.stat().st_mode & 0o066 == 0, "passing through at most, for PostgreSQL's own user"
+    open_ones = [path for path in stack.home.iterdir() if path.stat().st_mode & 0o077]
+    assert not open_ones
+    written = [path for path in (stack.home / "logs").iterdir() if path.name != "up.log"]
+    assert written
+    assert not [path for path in [*written, *stack.home.glob("kafka/data/*")] if path.stat().st_mode & 0o077]
+    assert "Closed to other accounts" in stack.output()
+
+
 @pytest.mark.parametrize("name", ["front", "projector", "processors", "postgres", "kafka"])
 def test_a_killed_service_is_started_again(stack: Stack, name: str) -> None:
     before = stack.state().services[name].restarts

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,21 @@ def test_a_200_that_does_not_say_ok_is_no_success(body: bytes) -> None:
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
 def test_what_the_body_causes_is_refused_for_good(status: int) -> None:
     assert judge(status, None, b'{"detail": "no"}', says_ok) == Refused(status, '{"detail": "no"}')
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
+@pytest.mark.parametrize("body", [b"<html>Please log in</html>", b"", b'["detail"]', b'{"error": "no"}'])
+def test_a_refusal_that_is_not_the_server_s_own_passes_this_post_over(status: int, body: bytes) -> None:
+    verdict = judge(status, "7", body, says_ok)
+    assert isinstance(verdict, Later)
+    assert (verdict.this_post, verdict.retry_after_s) == (True, 7)
+
+
+def test_what_a_server_says_cannot_write_lines_of_its_own_into_the_log() -> None:
+    for status in (200, 422, 503):
+        verdict = judge(status, None, b"gone\n2026-01-01 INFO all is well", says_ok)
+        assert isinstance(verdict, Later)
+        assert "\n" not in verdict.reason
 
 
 @pytest.mark.parametrize("status", [201, 204, 301, 307, 401, 403, 404, 405, 408, 429, 500, 502, 503, 504])
@@ -147,6 +163,47 @@ def test_a_post_that_makes_the_server_fail_is_passed_over(tmp_path: Path) -> Non
     bench.close()
 
 
+def test_what_a_login_page_refuses_is_delivered_afterwards(tmp_path: Path) -> None:
+    page = httpx.Response(422, html="<html>Please log in</html>")
+    bench = Bench(tmp_path, [page, *[httpx.Response(200, content=OK)] * 2], posts=2)
+    while bench.step() is not None:
+        pass
+    assert bench.people() == [1, 2, 1]
+    assert (bench.outbox.backlog().posts, bench.outbox.backlog().refused) == (0, 0)
+    bench.close()
+
+
+def test_a_post_that_is_too_large_goes_in_halves_and_a_single_point_is_set_aside(tmp_path: Path) -> None:
+    too_large = httpx.Response(413, json={"detail": "too large"})
+    good = httpx.Response(200, content=OK)
+    # 3 points; 1 of them and 2; the 2 again in halves, of which the last one is refused by itself.
+    bench = Bench(tmp_path, [too_large, good, too_large, good, too_large], posts=0)
+    bench.outbox.add(bench.session, [point(1, 1000), point(1, 2000), point(1, 3000)])
+    bench.outbox.finish(bench.session, 1)
+    while bench.step() is not None:
+        pass
+    bodies = [json.loads(gzip.decompress(request.content)) for request in bench.requests]
+    whole = bodies[0]["records"]
+    assert [body["records"] for body in bodies[1:]] == [whole[:1], whole[1:], whole[1:2], whole[2:]]
+    assert {(body["device_id"], body["session_id"]) for body in bodies} == {("d", bench.session)}
+    assert (bench.outbox.backlog().posts, [row[1:2] for row in bench.outbox.refusals()]) == (0, [(1,)])
+    bench.close()
+
+
+def test_the_sender_goes_on_with_the_file_that_replaced_a_damaged_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, [httpx.Response(200, content=OK)] * 2, posts=1)
+    mine = Outbox(tmp_path, 10**8)
+    bench.sender.step(mine)
+    bench.sender._delivered.add(1)  # as if it could not be deleted: the new file has another post of this number
+    assert bench.outbox.mend(sqlite3.DatabaseError("malformed"))
+    bench.outbox.add(bench.session, [point(7, 1000)])
+    bench.outbox.finish(bench.session, 7)
+    assert bench.sender.step(mine) == 0.0
+    assert bench.people() == [1, 7]
+    mine.close()
+    bench.close()
+
+
 def test_retry_after_is_waited_for(tmp_path: Path) -> None:
     bench = Bench(tmp_path, [httpx.Response(503, headers={"retry-after": "90"})])
     assert bench.step() == 90
@@ -154,8 +211,6 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_with_a_full_disk_a_delivered_post_is_not_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sqlite3
-
     bench = Bench(tmp_path, [httpx.Response(200, content=OK), httpx.Response(200, content=OK)], posts=2)
     done, full = bench.outbox.done, [True]
 

@@ -6,8 +6,10 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from edge_agents.emotion_sensor.boxes import Box
 from edge_agents.emotion_sensor.errors import AlreadyRunning, SensorError
 from edge_agents.emotion_sensor.outbox import Outbox, Post
 from edge_agents.emotion_sensor.points import Point, absolute_time
-from edge_agents.emotion_sensor.storage import OUTBOX_FILE, open_database, sole_sensor
+from edge_agents.emotion_sensor.storage import LOCK_FILE, OUTBOX_FILE, open_database, sole_sensor
 
 NOON = datetime(2025, 12, 9, 12, 0, 0, tzinfo=UTC)
 MEGABYTE = 1_000_000
@@ -194,7 +196,74 @@ def test_a_damaged_file_is_put_aside_and_a_new_one_begun(tmp_path: Path, caplog:
     (tmp_path / OUTBOX_FILE).write_bytes(b"not a database" * 1000)
     open_database(tmp_path).close()
     assert [path for path in tmp_path.iterdir() if "damaged" in path.name]
-    assert "damaged" in caplog.text
+    assert "DAMAGED" in caplog.text
+
+
+def test_a_file_damaged_behind_its_first_pages_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    box = Outbox(tmp_path, 100 * MEGABYTE)
+    session = box.open_session("d", NOON)
+    box.add(session, [point(1, n) for n in range(5000)])
+    box.close()
+    path = tmp_path / OUTBOX_FILE
+    content = bytearray(path.read_bytes())
+    content[20 * 4096 :] = b"\xa5" * (len(content) - 20 * 4096)
+    path.write_bytes(content)
+    with pytest.raises(sqlite3.DatabaseError):
+        open_database(tmp_path, may_mend=False)
+    again = Outbox(tmp_path, MEGABYTE)
+    assert again.finish_all() == 0
+    again.close()
+    assert path.read_bytes() == content, "what is put aside stays as it was"
+    assert f"{path} IS DAMAGED" in caplog.text
+    assert str(tmp_path / "outbox.2.sqlite") in caplog.text
+
+
+def test_the_file_that_replaced_a_damaged_one_stays_in_use(tmp_path: Path) -> None:
+    for _ in range(3):
+        box = Outbox(tmp_path, MEGABYTE)
+        box.add(box.open_session("d", NOON), [point(1, 1000)])
+        if not (tmp_path / "outbox.2.sqlite").exists():
+            assert box.mend(sqlite3.DatabaseError("malformed"))
+        box.close()
+    box = Outbox(tmp_path, MEGABYTE)
+    assert box.backlog().open_points == 2
+    box.close()
+
+
+def test_only_the_owner_can_read_the_outbox(tmp_path: Path) -> None:
+    (tmp_path / OUTBOX_FILE).touch(mode=0o644)
+    box = Outbox(tmp_path, MEGABYTE)
+    box.open_session("d", NOON)
+    assert {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {
+        f"{OUTBOX_FILE}{ending}": 0 for ending in ("", "-wal", "-shm")
+    }
+    box.close()
+
+
+def test_a_full_disk_keeps_nobody_from_the_lock_of_a_home_that_was_used_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sole_sensor(tmp_path):
+        pass
+    connect = sqlite3.connect
+
+    def on_a_full_disk(*given: Any, **more: Any) -> sqlite3.Connection:
+        connection = connect(*given, **more)
+        with suppress(sqlite3.OperationalError):  # held by the first
+            connection.execute("PRAGMA max_page_count = 1")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", on_a_full_disk)
+    size = (tmp_path / LOCK_FILE).stat().st_size
+    with sole_sensor(tmp_path), pytest.raises(AlreadyRunning), sole_sensor(tmp_path):
+        pass
+    assert (tmp_path / LOCK_FILE).stat().st_size == size > 0
+
+
+def test_a_damaged_lock_keeps_nobody_out(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).write_bytes(b"not a database" * 1000)
+    with sole_sensor(tmp_path), pytest.raises(AlreadyRunning), sole_sensor(tmp_path):
+        pass
 
 
 def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

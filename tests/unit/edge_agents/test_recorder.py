@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from edge_agents.emotion_sensor.affect import EXPRESSIONS
 from edge_agents.emotion_sensor.csv_log import CsvLimits, CsvLog
 from edge_agents.emotion_sensor.outbox import Outbox
 from edge_agents.emotion_sensor.recorder import Recorder, RecorderRules
+from edge_agents.emotion_sensor.storage import OUTBOX_FILE
 from tests.unit.edge_agents.test_outbox import NOON, point
 
 USUAL = RecorderRules()
@@ -70,6 +72,35 @@ def test_on_a_full_disk_sensing_goes_on_and_nothing_is_lost_while_memory_lasts(
     outbox._db.execute("PRAGMA max_page_count = 1000000")
     keep.save(102.0)
     assert (outbox.backlog().points, outbox.backlog().dropped_points) == (1000, 0)
+
+
+@pytest.mark.parametrize("failing", ["add", "finish"])
+def test_a_file_that_proves_damaged_is_replaced_and_what_is_held_is_kept(
+    outbox: Outbox,
+    make: Make,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    session = outbox.open_session("d", NOON)
+    keep = make()
+    keep.record(session, [(point(1, 1), SHARES)], 0.0)
+    does = getattr(outbox, failing)
+
+    def fail(*given: object, **more: object) -> None:
+        if outbox._path is not None and outbox._path.name == OUTBOX_FILE:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        does(*given, **more)
+
+    monkeypatch.setattr(outbox, failing, fail)
+    keep.record(session, [(point(1, 2), SHARES)], 0.1)
+    keep.end(session, [1], 0.2)
+    keep.record(session, [(point(2, 3), SHARES)], 0.3)
+    keep.end(session, [2], 0.4)
+    assert (outbox.backlog().posts, outbox.backlog().open_points) == (1 + (failing == "add"), 0)
+    assert caplog.text.count("IS DAMAGED") == 1
+    assert str(tmp_path / OUTBOX_FILE) in caplog.text
 
 
 def test_beyond_memory_the_oldest_points_are_dropped_and_counted(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_agents.emotion_sensor.assembly import _take_up
 from edge_agents.emotion_sensor.boxes import Box
 from edge_agents.emotion_sensor.clock import WallMs
 from edge_agents.emotion_sensor.frame_sender import annotated, frame_body
-from edge_agents.emotion_sensor.keepers import PointKeeper
+from edge_agents.emotion_sensor.keepers import PointKeeper, TotalsKeeper
 from edge_agents.emotion_sensor.outbox import Outbox
 from edge_agents.emotion_sensor.recorder import Recorder, RecorderRules
 from edge_agents.emotion_sensor.sensor import Labelled, Meter, Sensor
 from edge_agents.emotion_sensor.sources import Frame
+from edge_agents.emotion_sensor.totals import Totals
 from edge_agents.emotion_sensor.tracking import Sighting, TrackingRules
 from tests.drivers.pictures import drawn_face
 from tests.unit.edge_agents.test_outbox import times
@@ -94,6 +97,55 @@ def test_a_clock_set_back_a_little_gives_no_time_twice(bench: Bench) -> None:
     moments = [datetime.fromisoformat(text).timestamp() for text in post]
     assert len(moments) == 18
     assert moments == sorted(set(moments))
+
+
+def test_with_a_full_disk_from_the_start_it_senses_and_stores_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full, connect = [True], sqlite3.connect
+
+    def open_or_fail(*given: Any, **more: Any) -> sqlite3.Connection:
+        if full[0]:
+            raise sqlite3.OperationalError("database or disk is full")
+        return connect(*given, **more)
+
+    monkeypatch.setattr(sqlite3, "connect", open_or_fail)
+    _take_up(Outbox(tmp_path, 10**8))
+    assert "NOTHING CAN BE STORED" in caplog.text
+
+    def wall(moment_s: float) -> int:
+        full[0] = moment_s < 1
+        return NOON_MS + round(moment_s * 1000)
+
+    bench = Bench(tmp_path)
+    assert [len(post) for post in bench.see(*watched(10), wall=wall)] == [8]
+    bench.outbox.close()
+
+
+def test_totals_of_a_time_without_a_disk_get_numbers_of_their_own(tmp_path: Path, monkeypatch: Any) -> None:
+    before = Totals(tmp_path)
+    before.add({3: ("happy", 1.0)}, NOON_MS)
+    before.close()
+    full, connect = [True], sqlite3.connect
+
+    def open_or_fail(*given: Any, **more: Any) -> sqlite3.Connection:
+        if full[0]:
+            raise sqlite3.OperationalError("database or disk is full")
+        return connect(*given, **more)
+
+    monkeypatch.setattr(sqlite3, "connect", open_or_fail)
+    totals = Totals(tmp_path)
+    keeper = TotalsKeeper(totals, TrackingRules())
+    keeper.new_session(NOON_MS)
+    for n in range(3):
+        full[0] = n < 2
+        keeper.keep([(Sighting(1, 1, FACE), {"happy": 1.0})], NOON_MS, n * 0.5)
+    assert [row[:2] for row in totals.unreported()] == [(3, 1.0), (4, 1.0)]
+    assert totals.mend(sqlite3.DatabaseError("malformed"))
+    keeper.new_session(NOON_MS)
+    keeper.keep([(Sighting(1, 1, FACE), {"happy": 1.0})], NOON_MS, 9.0)
+    assert [row[0] for row in totals.unreported()] == [5], "also a new file gives nobody's number again"
+    totals.close()
 
 
 def test_the_meter_settles_at_the_rate() -> None:

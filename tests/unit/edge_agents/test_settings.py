@@ -75,7 +75,7 @@ def test_refused_posts_are_listed_and_put_back(capsys: pytest.CaptureFixture[str
     box.finish(session, 1)
     box.refuse(1, 422, "records.0.valence")
     assert main(["refused", "--home", str(tmp_path)]) == 0
-    assert "status 422: records.0.valence" in capsys.readouterr().out
+    assert "status 422: 'records.0.valence'" in capsys.readouterr().out
     assert main(["refused", "--retry", "--home", str(tmp_path)]) == 0
     assert box.backlog().posts == 1
     box.close()
