@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,13 @@ def test_the_sensor_imports_nothing_of_the_server_and_no_training_packages() -> 
     unwanted = {"fastavro", "confluent_kafka", "aiokafka", "psycopg", "fastapi", "h5py", "onnx", "matplotlib", "fer"}
     unwanted |= {"producers", "streams", "projections", "api", "ops", "tensorflow"}
     assert not unwanted & set(told.stdout.split())
+
+
+def test_what_the_command_line_writes_is_for_the_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert main(["status", "--home", str(tmp_path / "above" / "home")]) == 0
+    finally:
+        set_to = os.umask(before)
+    assert set_to == 0o077
+    assert [path.stat().st_mode & 0o077 for path in tmp_path.rglob("*")] == [0] * len(list(tmp_path.rglob("*")))
