@@ -133,7 +133,7 @@ def dead_letters(context: typer.Context) -> None:
 def psql(
     command: Annotated[str | None, typer.Option("-c", "--command", help="Run this SQL and return.")] = None,
 ) -> None:
-    """Ask the live read models in SQL by their plain table names, for example `psql -c "SELECT * FROM sessions"`."""
+    """Ask the live read models in SQL by their plain table names, read only: `psql -c "SELECT * FROM sessions"`."""
     from ops import commands
 
     raise typer.Exit(commands.psql(command))

@@ -167,6 +167,7 @@ def serve(name: str, host: str | None, port: int | None, reload: bool) -> int:
     settings.check_exposure(replace(ours, host=host or ours.host))
     from ops import wiring
 
+    os.umask(0o077)  # what a service writes is personal data
     return wiring.serve(name, ours, host, port, reload)
 
 
@@ -200,15 +201,17 @@ def migrate(direction: str) -> None:
 
 
 def psql(command: str | None) -> int:
-    """Run PostgreSQL's own client on the live database; the exit code.
+    """Run PostgreSQL's own client on the live database, reading only; the exit code.
 
-    Everybody on the machine may read the command line, so the password goes through the environment.
+    Nobody but the projector writes read models. Everybody on the machine may read the command line, so the password
+    goes through the environment.
     """
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     where = conninfo_to_dict(state.connected_database(settings.load()))
     password = where.pop("password", None)
-    env = settings.child_environment({} if password is None else {"PGPASSWORD": str(password)})
+    secret = {} if password is None else {"PGPASSWORD": str(password)}
+    env = settings.child_environment({"PGOPTIONS": "-c default_transaction_read_only=on", **secret})
     program = postgres.bin_dir() / "psql"
     once = ["-v", "ON_ERROR_STOP=1", "-P", "pager=off", "-c", command] if command is not None else []
     sys.stdout.flush()
