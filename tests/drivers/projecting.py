@@ -55,7 +55,8 @@ class Site:
     def create(self, *names: str) -> None:
         """Make topics under this site's prefix."""
         assert all(name.startswith(self.prefix) for name in names), names
-        wanted = [NewTopic(name, PARTITIONS, 1, config={"message.timestamp.type": "LogAppendTime"}) for name in names]
+        config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "4194304"}
+        wanted = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
         for future in self.admin.create_topics(wanted).values() if wanted else ():
             future.result()
 
