@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ def check(bootstrap: str, topics: Mapping[str, Topic], *, create: bool = False) 
         there = _partitions(admin)
         absent = [topic for name, topic in topics.items() if name not in there]
         created = _create(admin, absent, len(admin.list_topics(timeout=TIMEOUT_S).brokers)) if create else set[str]()
+        _await_leaders(admin, created)
         there = _partitions(admin) | {topic.name: topic.partitions for topic in absent if topic.name in created}
         configs = _configs(admin, [name for name in topics if name in there])
         if create:
@@ -116,6 +118,17 @@ def _tidy(admin: AdminClient, topics: Mapping[str, Topic], configs: dict[str, di
             for future in admin.incremental_alter_configs([resource], request_timeout=TIMEOUT_S).values():
                 future.result(TIMEOUT_S)
             configs[name] = have | late
+
+
+def _await_leaders(admin: AdminClient, created: set[str]) -> None:
+    """A topic just made is described, read and written only once every partition has its leader."""
+    until = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < until:
+        topics = admin.list_topics(timeout=TIMEOUT_S).topics
+        made = [topics[name].partitions for name in created if name in topics]
+        if len(made) == len(created) and all(one.leader >= 0 for part in made for one in part.values()):
+            return
+        time.sleep(0.05)
 
 
 def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:

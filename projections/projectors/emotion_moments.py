@@ -138,6 +138,6 @@ READ_MODEL = ReadModel(
     checksums={
         "emotion_moments": "moment_id, device_id, session_id, session_person_id, signal, kind, direction, start_ms,"
         " end_ms, (value * 1e9)::bigint, (baseline * 1e9)::bigint, (peak * 1e9)::bigint, peak_ms, topic,"
-        " kafka_partition, kafka_offset | {s}.emotion_moments"
+        " kafka_partition | {s}.emotion_moments"
     },
 )

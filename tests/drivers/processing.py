@@ -129,7 +129,7 @@ class Processing:
     def dead_letters(self) -> list[dict[str, Any]]:
         """Dead letters of this processor."""
         letters = [serde.decode(one.value)[1] for one in self.records("dead.letters")]
-        return [one for one in letters if one["consumer"] == self.plan.name]
+        return [one for one in letters if one.get("consumer") == self.plan.name]
 
     def members(self) -> set[str]:
         """Ids of the group's members."""

@@ -350,4 +350,5 @@ def test_redriven_letters_are_no_difference(there: Site, monkeypatch: pytest.Mon
         there.caught_up(MODEL)
         outcome = job(there).next_version()
     assert (outcome.switched, outcome.differences) == (True, ())
-    assert there.one("SELECT min(kafka_offset) FROM emotion_logs_v1.points WHERE person_id = 2") > 0
+    redriven = "SELECT min(kafka_offset) FROM emotion_logs_v1.emotion_logs WHERE device_id = 'unlucky'"
+    assert there.one(redriven) > 0
