@@ -32,8 +32,9 @@ class Broker:
         eventually(lambda: psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
 
     def thaw(self) -> None:
-        """Let it go on where it was frozen."""
-        os.kill(self._process.pid, signal.SIGCONT)
+        """Let it go on where it was frozen; nothing where it is dead."""
+        if self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it without a chance to say goodbye."""

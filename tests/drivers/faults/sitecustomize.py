@@ -77,7 +77,6 @@ def patch_committer(module):
 
 def without_key(module):
     """A build without deduplication: no key on the points, and every point counts as new."""
-    module._TABLES_WITHOUT_KEY = True
     original = module.tables
     key = "PRIMARY KEY (person_id, t_ms, track_id)"
 

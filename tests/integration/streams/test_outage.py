@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from ops import processes
-from ops import settings as ops_settings
-from ops.embedded import jars
-from ops.embedded.kafka import Kafka
-from ops.embedded.servers import free_port, kafka_service
-from ops.service import bring_up
+from tests.drivers.broker import Broker
 from tests.drivers.processing import Processing
-from tests.drivers.waiting import eventually
-
-
-class Broker:
-    """A private Kafka that may be frozen, killed and started again on the same data."""
-
-    def __init__(self, home: Path) -> None:
-        kafka = Kafka(home / "kafka", jars.ensure(ops_settings.load().cache, lambda _: None), free_port(), free_port())
-        self.bootstrap = kafka.bootstrap
-        self._service = kafka_service(kafka, home)
-        self._process = bring_up(self._service)
-
-    def freeze(self) -> None:
-        os.kill(self._process.pid, signal.SIGSTOP)
-        eventually(lambda: psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
-
-    def thaw(self) -> None:
-        if self._process.poll() is None:
-            os.kill(self._process.pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def start(self) -> None:
-        self._process = bring_up(self._service)
-
-    def stop(self) -> None:
-        processes.stop(self._process, signal.SIGKILL, 5)
 
 
 @pytest.fixture(scope="module")
