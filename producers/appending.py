@@ -50,7 +50,8 @@ class Appender:
         event_id = f"{self._instance}-{number}"
         sent = request.get(b"traceparent")
         goes_on = sent is not None and _TRACEPARENT.fullmatch(sent)
-        trace = sent.decode() if sent and goes_on else f"{self._trace}{number:016x}-{number:016x}-01"
+        span = f"{number:016x}"
+        trace = sent.decode() if sent and goes_on else f"{self._trace}{span}-{span}-01"
         headers = cloudevents.headers(event, id=event_id, source=SOURCE, traceparent=trace)
         return Draft(event_id, Message(topic, None if key is None else key.encode(), value, headers, partition))
 
@@ -63,7 +64,10 @@ class Appender:
         _check_sizes(drafts)
         expected = [draft for draft in drafts if self._expect(draft)] if wait else ()
         try:
-            await self._acknowledged(drafts)
+            if len(drafts) == 1:
+                await self.publisher.send(drafts[0].message)
+            else:
+                await asyncio.gather(*[self.publisher.send(draft.message) for draft in drafts])
         except (TransientFailure, Overloaded) as error:
             self._forget(expected)
             raise unavailable(str(error)) from error
@@ -76,12 +80,6 @@ class Appender:
         if len(drafts) == 1:
             return [await self.replies.reply(drafts[0].event_id)]
         return await asyncio.gather(*[self.replies.reply(draft.event_id) for draft in drafts])
-
-    async def _acknowledged(self, drafts: Sequence[Draft]) -> None:
-        if len(drafts) == 1:
-            await self.publisher.send(drafts[0].message)
-        else:
-            await asyncio.gather(*[self.publisher.send(draft.message) for draft in drafts])
 
     def _expect(self, draft: Draft) -> bool:
         """Ask for a reply, unless so many are waited for that this one would be lost anyway."""

@@ -99,7 +99,17 @@ async def read_body(receive: Receive, headers: Headers, passage: Passage) -> byt
     limits = passage.traffic.limits
     if int(headers.get(b"content-length") or 0) > limits.body_bytes:
         raise too_large(limits)
-    body = await _read_whole(receive, passage)
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        passage.grow(len(chunk))
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            break
+    body = chunk if len(chunks) == 1 else b"".join(chunks)
     encoding = headers.get(b"content-encoding")
     return body if encoding is None else _unpack(body, encoding.strip().lower(), passage)
 
@@ -126,19 +136,6 @@ def prefers_async(headers: Headers) -> bool:
 def too_large(limits: Limits) -> Refused:
     """413 for a body beyond the limit."""
     return problem(413, f"The body is larger than {limits.body_bytes} bytes")
-
-
-async def _read_whole(receive: Receive, passage: Passage) -> bytes:
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        passage.grow(len(chunk))
-        if not message.get("more_body", False):
-            return b"".join((*chunks, chunk)) if chunks else chunk
-        chunks.append(chunk)
 
 
 def _unpack(body: bytes, encoding: bytes, passage: Passage) -> bytes:

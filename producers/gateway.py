@@ -125,9 +125,13 @@ class Gateway:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             headers: Headers = dict(scope["headers"])
             try:
-                answer = await self._answer(handler, scope, headers, receive)
-            except Refused as refused:
-                answer = refused.answer
+                with self.traffic.enter(self.admission.admit(scope, headers)) as passage:
+                    body = await read_body(receive, headers, passage)
+                    if not is_json(headers):
+                        raise not_json(body)
+                    answer = await handler(body, headers)
+            except (Refused, Unacceptable, TooMuch) as error:
+                answer = _refusing_answer(error)
             except ClientGone:
                 return
             await send_answer(send, answer, self.cors.headers(headers))
@@ -137,7 +141,10 @@ class Gateway:
     async def bulk(self, body: bytes, request: Headers) -> Answer:
         """POST /v1/logs/bulk: one post of points, either dialect, becomes one event (several beyond 10,000 points)."""
         limits = self.options.limits
-        post = await self._read(body, lambda: points.parse(body, limits.records))
+        if len(body) < _BIG_BODY:
+            post = points.parse(body, limits.records)
+        else:
+            post = await self._read(body, lambda: points.parse(body, limits.records))
         if not len(post):
             return answer_json(200, {"ok": True, "inserted": 0, "person_id": None})
         try:
@@ -198,17 +205,13 @@ class Gateway:
         async with self._readers:
             return await asyncio.to_thread(read)
 
-    async def _answer(self, handler: Handler, scope: Scope, headers: Headers, receive: Receive) -> Answer:
-        with self.traffic.enter(self.admission.admit(scope, headers)) as passage:
-            body = await read_body(receive, headers, passage)
-            try:
-                if not is_json(headers):
-                    raise not_json(body)
-                return await handler(body, headers)
-            except Unacceptable as error:
-                raise refusal(error.status, error.detail) from error
-            except TooMuch as error:
-                raise problem(413, str(error)) from error
+
+def _refusing_answer(error: Refused | Unacceptable | TooMuch) -> Answer:
+    if isinstance(error, Unacceptable):
+        error = refusal(error.status, error.detail)
+    elif isinstance(error, TooMuch):
+        error = problem(413, str(error))
+    return error.answer
 
 
 def _read_picture(body: bytes) -> tuple[FramePost, bytes | None]:
@@ -227,7 +230,4 @@ def _bulk_content(anonymous: bool, replies: Sequence[dict[str, Any] | None]) -> 
 
 
 _ACCEPTED = {anonymous: unless_async(False, _bulk_content(anonymous, ())) for anonymous in (False, True)}
-
-
-_TAKEN = {dialect: unless_async(False, _bulk_content(dialect == "V3", ())) for dialect in ("V2", "V3")}
-"""The answer to who did not want to wait: nothing is known but that the log has the post."""
+"""The answers to who did not want to wait: nothing is known but that the log has the post."""

@@ -113,7 +113,9 @@ def parse_strict(body: bytes, most: int = MOST_ROWS) -> Points | None:
         return _anonymous(post.device_id, post.session_id, _columns(records))
     if unnamed:
         return None
-    return Points(post.device_id, post.session_id, "V2", _columns(records) | {"session_person_id": persons})
+    columns = _columns(records)
+    columns["session_person_id"] = persons
+    return Points(post.device_id, post.session_id, "V2", columns)
 
 
 def parse_lenient(body: bytes, most: int = MOST_ROWS) -> Points:
@@ -143,7 +145,8 @@ def encode(points: Points, zone: tzinfo | None, zone_name: str, most: int = MOST
     }
     columns = points.columns | {"t_ms": t_ms}
     if len(t_ms) <= most:
-        return [_encode(event | columns)]
+        event |= columns
+        return [_encode(event)]
     return [_encode(event | part) for part in _slices(columns, len(t_ms), most)]
 
 
@@ -166,6 +169,8 @@ def _anonymous(device_id: str, session_id: str, columns: dict[str, Sequence[Any]
 
 def _columns(records: Sequence[_Record]) -> dict[str, Sequence[Any]]:
     """Row objects to columns; one comprehension per column is the fastest way measured (0.13 us a record)."""
+    if len(records) == 1:  # a comprehension costs as much as six values of it
+        return _columns_of_one(records[0])
     return {
         "track_id": [record.track_id for record in records],
         "absolute_time": [record.absolute_time for record in records],
@@ -175,6 +180,19 @@ def _columns(records: Sequence[_Record]) -> dict[str, Sequence[Any]]:
         "bbox_y1": [NO_BOX if (y := record.bbox_y1) is None else y for record in records],
         "bbox_x2": [NO_BOX if (x := record.bbox_x2) is None else x for record in records],
         "bbox_y2": [NO_BOX if (y := record.bbox_y2) is None else y for record in records],
+    }
+
+
+def _columns_of_one(record: _Record) -> dict[str, Sequence[Any]]:
+    return {
+        "track_id": [record.track_id],
+        "absolute_time": [record.absolute_time],
+        "valence": [record.valence],
+        "arousal": [record.arousal],
+        "bbox_x1": [NO_BOX if (x := record.bbox_x1) is None else x],
+        "bbox_y1": [NO_BOX if (y := record.bbox_y1) is None else y],
+        "bbox_x2": [NO_BOX if (x := record.bbox_x2) is None else x],
+        "bbox_y2": [NO_BOX if (y := record.bbox_y2) is None else y],
     }
 
 

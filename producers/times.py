@@ -29,9 +29,8 @@ def epoch_milliseconds(texts: Sequence[str], zone: tzinfo | None) -> tuple[list[
         UnreadableTime: for the first text that Python's ISO parser refuses.
     """
     try:
-        times = [_parse(text.replace("Z", "+00:00")) for text in texts]
         # An aware minus a naive time is a TypeError: the fast way is for posts whose times all have their offset.
-        return [(time - EPOCH) // _MILLISECOND for time in times], False
+        return [(_parse(text.replace("Z", "+00:00")) - EPOCH) // _MILLISECOND for text in texts], False
     except (ValueError, TypeError):
         return _one_by_one(texts, zone)
 
