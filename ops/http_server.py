@@ -110,8 +110,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise OperatorError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Set SENSORIUM_PORT to a free port, "
-            "or stop what uses this one."
+            f"Cannot listen on {host}:{port} ({error.strerror}). Set SENSORIUM_PORT (PORT, DASHBOARD_PORT) to a "
+            "free port, or stop what uses this one."
         ) from error
     listener.listen(2048)
     listener.set_inheritable(True)

@@ -18,8 +18,8 @@ from ops.errors import OperatorError
 from ops.service import Service
 from ops.settings import DEFAULT_KAFKA_PORT, Settings
 
-# A service that never says that it is ready counts as ready when it has lived this long.
-SETTLED_S = 3.0
+# A service says that it is ready; one that waits for servers elsewhere counts as ready when it has lived this long.
+SETTLED_S = 20.0
 SILENT_FOR_S = 60.0
 WAITS_FOR_SERVERS_S = 30.0
 

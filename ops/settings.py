@@ -31,6 +31,7 @@ class Settings:
     home: Path
     cache: Path
     port: int = 8000
+    further_ports: tuple[int, ...] = ()
     host: str = "127.0.0.1"
     kafka_bootstrap: str | None = None
     kafka_port: int | None = None
@@ -83,6 +84,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Pa
         home=home,
         cache=_path(env, "SENSORIUM_CACHE", str(_default_cache(env))),
         port=_port(env, "SENSORIUM_PORT") or 8000,
+        further_ports=_further_ports(env),
         host=env.get("SENSORIUM_HOST", "127.0.0.1"),
         kafka_bootstrap=_bootstrap(env),
         kafka_port=_port(env, "KAFKA_PORT"),
@@ -159,6 +161,13 @@ def _port(env: Mapping[str, str], name: str) -> int | None:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
         raise OperatorError(f"{name}={text} is not a port: a number from 1 to 65535 is needed.")
     return int(text)
+
+
+def _further_ports(env: Mapping[str, str]) -> tuple[int, ...]:
+    """Where the seeds' own clients look for a page or an API: the same origin is served there as well."""
+    asked = (_port(env, "PORT"), _port(env, "DASHBOARD_PORT"))
+    main = _port(env, "SENSORIUM_PORT") or 8000
+    return tuple(dict.fromkeys(port for port in asked if port is not None and port != main))
 
 
 def _bootstrap(env: Mapping[str, str]) -> str | None:

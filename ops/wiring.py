@@ -150,10 +150,10 @@ def _serve_http(settings: Settings, reload: bool, **parts: bool) -> int:
             "ops.wiring:from_environment", factory=True, reload=True, host=settings.host, port=settings.port, ws="none"
         )
         return 0
-    listener = http_server.listen(settings.host, settings.port)
+    listeners = [http_server.listen(settings.host, port) for port in (settings.port, *settings.further_ports)]
     server = http_server.server(front_app(settings, **parts))
-    log.info("Listening on %s", settings.base_url)
-    server.run(sockets=[listener])
+    log.info("Listening on %s", ", ".join(f"port {port}" for port in (settings.port, *settings.further_ports)))
+    server.run(sockets=listeners)
     return 0 if server.started else 1
 
 
@@ -175,12 +175,15 @@ def _projector(settings: Settings, _reload: bool) -> int:
     stop = threading.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: stop.set())
-    return int(
-        runner.run(
-            settings.kafka_bootstrap or "", settings.database_url or "", keyring(settings), "projector", stop_event=stop
-        )
-        or 0
+    runner.run(
+        settings.kafka_bootstrap or "",
+        settings.database_url or "",
+        keyring(settings),
+        "projector",
+        stop_event=stop,
+        on_ready=partial(mark_ready, settings.home, "projector"),
     )
+    return 0
 
 
 def _processors(settings: Settings, _reload: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,10 +48,11 @@ def run(
     instance: str,
     stop_event: threading.Event,
     read_models: Mapping[str, ReadModel] = READ_MODELS,
+    on_ready: Callable[[], None] | None = None,
 ) -> None:
     """Project the log into every live and standby version until `stop_event` is set; outages are waited out.
 
-    `instance` names this process to Kafka and in logs.
+    `instance` names this process to Kafka and in logs; `on_ready` is called once every live version is being written.
     """
     publisher = Publisher(bootstrap, client_id=f"projector-{instance}", linger_ms=0)
     site = Site(bootstrap, database_url, keyring, instance, publisher, read_models)
@@ -66,7 +67,10 @@ def run(
                     wait.reset()
                     while not stop_event.is_set():
                         _reconcile(site, models.listing(), runners)
-                        models.wait_for_change(LOOK_S)
+                        if on_ready and all(runner.writing.is_set() for runner in runners.values()):
+                            on_ready()
+                            on_ready = None
+                        models.wait_for_change(LOOK_S if on_ready is None else SHORTEST_WAIT_S)
             except Exception as error:  # noqa: BLE001 - the process's outermost loop
                 _log_outage("the projector waits", error)
                 stop_event.wait(wait.next())
@@ -101,6 +105,8 @@ class Runner:
         self._site, self._version = site, version
         self._model = site.read_models[version.model]
         self.stop = threading.Event()
+        self.writing = threading.Event()
+        """Set once it has its checkpoint, or has given up and said why: nothing more is to be waited for."""
         self.thread = threading.Thread(target=self._run, name=version.schema, daemon=True)
         self.thread.start()
 
@@ -134,6 +140,7 @@ class Runner:
                 store.clear_problem()
                 projection.resend_replies()
                 log.info("%s goes on as %s", schema, state)
+                self.writing.set()
                 if live_schema:
                     self._shadow(projection, live_schema)
                 else:
@@ -160,6 +167,7 @@ class Runner:
 
     def _give_up(self, error: SensoriumError) -> None:
         log.error("%s stops: %s", self._version.schema, error)
+        self.writing.set()
         try:
             with Models(self._site.database_url) as models:
                 models.set_problem(self._version.schema, str(error))

@@ -9,7 +9,10 @@ let rows = [];
 let next = null;
 let pages = 1;
 
-export const newest = () => rows[0] ?? null;
+const CLOCK_SLACK_MS = 3_600_000;
+
+// A device whose clock is years ahead must not hide everybody else's newest session.
+export const newest = () => rows.find((row) => row.max_ms <= Date.now() + CLOCK_SLACK_MS) ?? rows[0] ?? null;
 export const find = (device, session) => rows.find((row) => row.device_id === device && row.session_id === session);
 
 export async function load() {

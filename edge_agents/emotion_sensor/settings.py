@@ -43,7 +43,9 @@ class SensorSettings:
     ] = False
     model: Annotated[Path | None, About("Faces", "An ONNX expression model instead of the one built here.")] = None
     lost_after: Annotated[float, About("Faces", "Seconds without a face after which a person is gone.")] = 2.0
-    server: Annotated[str, About("Server", "Address of the gateway.")] = "http://127.0.0.1:8000"
+    server: Annotated[str, About("Server", "Address of the gateway; without it SENSORIUM_PORT of this machine.")] = (
+        "http://127.0.0.1:8000"
+    )
     device_id: Annotated[str, About("Server", "Name of this device.")] = "emotion_sensor_1"
     token: Annotated[str | None, About("Server", "Bearer token, where the server wants one.")] = None
     mode: Annotated[
@@ -76,6 +78,8 @@ def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         text = source.get(variable(name), "")
         if name not in values and text:
             values[name] = _parsed(variable(name), text, kind)
+    if "server" not in values and (port := source.get("SENSORIUM_PORT", "")).isdigit():
+        values["server"] = f"http://127.0.0.1:{port}"
     settings = SensorSettings(**values)
     _check(settings)
     return settings

@@ -102,3 +102,8 @@ def test_what_the_command_line_writes_is_for_the_owner_only(tmp_path: Path) -> N
         set_to = os.umask(before)
     assert set_to == 0o077
     assert [path.stat().st_mode & 0o077 for path in tmp_path.rglob("*")] == [0] * len(list(tmp_path.rglob("*")))
+
+
+def test_without_a_server_the_port_of_this_machine_is_taken():
+    assert load({}, {"SENSORIUM_PORT": "8123"}).server == "http://127.0.0.1:8123"
+    assert load({"server": "http://there"}, {"SENSORIUM_PORT": "8123"}).server == "http://there"

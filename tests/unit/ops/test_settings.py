@@ -94,3 +94,17 @@ def test_other_machines_are_let_in_only_when_somebody_said_who(tmp_path: Path) -
 
 def test_the_token_is_not_shown_with_the_settings(tmp_path: Path) -> None:
     assert "hunter2" not in repr(load(tmp_path, ADMIN_TOKEN="hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "ports"),
+    [
+        ({}, ()),
+        ({"PORT": "8080"}, (8080,)),
+        ({"PORT": "8000"}, ()),
+        ({"PORT": "8080", "DASHBOARD_PORT": "8080"}, (8080,)),
+        ({"SENSORIUM_PORT": "9000", "PORT": "8000", "DASHBOARD_PORT": "8080"}, (8000, 8080)),
+    ],
+)
+def test_the_ports_that_the_seeds_name_are_served_as_well(environment, ports, tmp_path):
+    assert load(tmp_path, **environment).further_ports == ports
