@@ -1,0 +1,1 @@
+"""The runtime of deciders: one transaction a batch of commands, exactly once under any crash."""
