@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, final
+from collections.abc import Sequence
+from typing import Any, Final, final
 
 
 class SensoriumError(Exception):
@@ -10,7 +11,14 @@ class SensoriumError(Exception):
 
 
 class InvalidEvent(SensoriumError):
-    """The event can never be processed as it is: it becomes a dead letter."""
+    """The event can never be processed as it is: it becomes a dead letter.
+
+    `outputs` is what a processor says about it all the same (`streams.steps.Emitted`); nobody else has any.
+    """
+
+    def __init__(self, *arguments: object, outputs: Sequence[Any] = ()) -> None:
+        super().__init__(*arguments)
+        self.outputs = tuple(outputs)
 
 
 class TransientFailure(SensoriumError):

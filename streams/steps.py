@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from schemas.errors import SensoriumError
 
 S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationFailed:
+    """The heavy part did not manage this event: why, and how often it was tried."""
+
+    error: str
+    attempts: int
+
+
+Prepared: TypeAlias = Mapping[str, Any] | PreparationFailed | None
+"""What the heavy part made of an event's request; None where nothing was requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +33,7 @@ class Event:
     record: Mapping[str, Any]
     log_time_ms: int
     partition: int = 0
+    prepared: Prepared = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +53,31 @@ class Emitted:
 Step: TypeAlias = Callable[[S, Event], tuple[S, Sequence[Emitted]]]
 """`event, state -> state, events`. The state is a value: never changed in place, so that a retry starts where it was.
 
-Raises `InvalidEvent` (dead letter) or `TransientFailure` (tried again later); anything else is a bug and a dead letter.
+Raises `InvalidEvent` (dead letter, and its `outputs` are appended) or `TransientFailure` (tried again later); anything
+else is a bug and a dead letter.
 """
+
+
+class NoState(msgspec.Struct, frozen=True):
+    """The state of a processor that remembers nothing: it is neither folded from the log nor laid down."""
+
+
+class WorkFailed(SensoriumError):
+    """A heavy part crashed, or took more time or memory than it may; another attempt can end otherwise."""
+
+
+class Heavy(Protocol):
+    """A heavy part: a child process, a service. What goes in and comes out can be said in msgpack.
+
+    It may have a number `progress` that changes while it works as it should. Without one, it has
+    `topology.Limits.prepare_s` before it counts as hanging.
+    """
+
+    async def __call__(self, request: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Do the work.
+
+        Raises:
+            InvalidEvent: the request can never be done (no retry). TransientFailure: not now (an outage; tried until it
+            works). WorkFailed: it went wrong this time (tried `topology.Limits.attempts` times).
+        """
+        ...

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from schemas.envelope import KeyRing
 from streams.processors import emotion_moments
-from streams.steps import Step
+from streams.steps import Emitted, Event, NoState, Step
 
 S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a processor may take: events waiting in memory, seconds for one step, events between two snapshots."""
+    """What a processor may take: events waiting in memory, seconds for one step, events between two snapshots.
+
+    Of its heavy part: `parallel` events of a partition at once, `attempts` at one of them, and `prepare_s` seconds
+    without a sign of life before it counts as hanging (a heavy part that tells its progress has the watchdog's own).
+    """
 
     buffered_events: int = 32
     step_s: float = 60.0
     snapshot_events: int = 1_000
+    parallel: int = 2
+    attempts: int = 3
+    prepare_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +59,21 @@ class StateCodec(Generic[S]):
             return None
 
 
+STATELESS: Final = StateCodec(NoState, version=1)
+"""For a processor that remembers nothing. One with a heavy part has to be such."""
+
+
 @dataclass(frozen=True, slots=True)
 class Processor(Generic[S]):
-    """One processor. `name` is its consumer group, the consumer of its dead letters and the author of its ids."""
+    """One processor. `name` is its consumer group, the consumer of its dead letters and the author of its ids.
+
+    With a heavy part: `capability` names it, `request` (pure) says what it is to do for an event (None: nothing, the
+    step comes at once), and the step finds the result in `event.prepared`. `announce` (pure) gives what is appended to
+    `topic_out` when it begins. Several events are prepared at once, the steps are taken in the log's order.
+
+    `idle` (pure; state and now, in log ms) gives events that time itself calls for; they are appended to `topic_in`
+    and come back as any other event. It is asked every few seconds for each partition that is processed to its end.
+    """
 
     name: str
     topic_in: str
@@ -59,14 +81,44 @@ class Processor(Generic[S]):
     step: Step[S]
     state: StateCodec[S]
     limits: Limits = field(default_factory=Limits)
+    request: Callable[[Event], Mapping[str, Any] | None] | None = None
+    capability: str | None = None
+    announce: Callable[[Event, Mapping[str, Any]], Sequence[Emitted]] | None = None
+    idle: Callable[[S, int], Sequence[Emitted]] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.request is None) != (self.capability is None) or (self.announce and not self.request):
+            raise ValueError(f"{self.name}: request and capability belong together, announce belongs to them.")
+        if self.capability and not self.is_stateless:
+            # Its state would be folded from the log, and every fold would do the heavy work again.
+            raise ValueError(f"{self.name} has a heavy part, so it cannot have a state.")
+
+    @property
+    def is_stateless(self) -> bool:
+        """Whether nothing is remembered from event to event."""
+        return issubclass(self.state.type, NoState)
 
 
-PROCESSORS: Final[tuple[Processor[Any], ...]] = (
-    Processor(
-        name="emotion.moments",
-        topic_in="emotion.points",
-        topic_out="emotion.moments",
-        step=emotion_moments.step,
-        state=StateCodec(emotion_moments.State, version=1),
-    ),
-)
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a site may choose: each processor's thresholds, and the ring of keys for personal data (None: no such)."""
+
+    moments: emotion_moments.Thresholds = emotion_moments.THRESHOLDS
+    ring: KeyRing | None = None
+
+
+def processors(options: Options) -> tuple[Processor[Any], ...]:
+    """Build the table for a site."""
+    return (
+        Processor(
+            name="emotion.moments",
+            topic_in="emotion.points",
+            topic_out="emotion.moments",
+            step=partial(emotion_moments.step, limits=options.moments),
+            state=StateCodec(emotion_moments.State, version=1),
+        ),
+    )
+
+
+PROCESSORS: Final[tuple[Processor[Any], ...]] = processors(Options())
+"""The table with every option at its default."""

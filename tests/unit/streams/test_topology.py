@@ -19,7 +19,7 @@ def test_topics_exist_with_as_many_partitions_on_both_sides(processor: Processor
 
 @pytest.mark.parametrize("processor", PROCESSORS, ids=lambda one: one.name)
 def test_the_contract_names_the_processor_as_writer(processor: Processor[object]) -> None:
-    module = processor.step.__module__.rsplit(".", 1)[-1]
+    module = getattr(processor.step, "func", processor.step).__module__.rsplit(".", 1)[-1]
     assert f"streams.{module}" in TOPICS[processor.topic_out].writers
 
 
