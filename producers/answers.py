@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +29,22 @@ class Answer:
     status: int
     body: bytes
     headers: RawHeaders = field(default_factory=lambda: [JSON])
+
+    def start(self, more_headers: Sequence[tuple[bytes, bytes]] = ()) -> dict[str, Any]:
+        """The ASGI message that begins it."""
+        headers = [*self.headers, (b"content-length", b"%d" % len(self.body)), *more_headers]
+        return {"type": "http.response.start", "status": self.status, "headers": headers}
+
+
+class Prepared(Answer):
+    """An answer that is given again and again: its messages are made once."""
+
+    __slots__ = ("content", "opening")
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status, answer.body, answer.headers)
+        self.opening = self.start()
+        self.content = {"type": "http.response.body", "body": self.body}
 
 
 class Refused(Exception):
@@ -78,7 +94,9 @@ def unless_async(waited: bool, content: Any) -> Answer:
 
 async def send_answer(send: Send, answer: Answer, more_headers: RawHeaders) -> None:
     """Write one answer to an ASGI server."""
-    body = answer.body
-    headers = [*answer.headers, (b"content-length", b"%d" % len(body)), *more_headers]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    if isinstance(answer, Prepared) and not more_headers:
+        await send(answer.opening)
+        await send(answer.content)
+        return
+    await send(answer.start(more_headers))
+    await send({"type": "http.response.body", "body": answer.body})

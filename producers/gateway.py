@@ -17,6 +17,7 @@ from producers.answers import (
     Answer,
     AsgiApp,
     Headers,
+    Prepared,
     Receive,
     Refused,
     Scope,
@@ -140,25 +141,22 @@ class Gateway:
 
     async def bulk(self, body: bytes, request: Headers) -> Answer:
         """POST /v1/logs/bulk: one post of points, either dialect, becomes one event (several beyond 10,000 points)."""
-        limits = self.options.limits
-        if len(body) < _BIG_BODY:
-            post = points.parse(body, limits.records)
-        else:
-            post = await self._read(body, lambda: points.parse(body, limits.records))
-        if not len(post):
-            return answer_json(200, {"ok": True, "inserted": 0, "person_id": None})
+        most = self.options.limits.records
         try:
-            values = points.encode(post, self.zone, self.zone_name)
+            post = points.event_of_one(body, self.zone, self.zone_name)
+            if post is None:
+                post = await self._read(body, lambda: points.events(body, self.zone, self.zone_name, most))
         except UnreadableTime as error:
             raise refusal(400, f"Bad absolute_time: {error.text}", index=error.index) from error
+        if not post.values:
+            return answer_json(200, {"ok": True, "inserted": 0, "person_id": None})
         wait = not prefers_async(request)
         drafts = [
             self.appender.draft("EmotionPointsRecorded", POINTS_TOPIC, post.device_id, value, request)
-            for value in values
+            for value in post.values
         ]
         replies = await self.appender.append(drafts, wait=wait)
-        anonymous = post.dialect == "V3"
-        return answer_json(200, _bulk_content(anonymous, replies)) if wait else _ACCEPTED[anonymous]
+        return answer_json(200, _bulk_content(post.anonymous, replies)) if wait else _ACCEPTED[post.anonymous]
 
     async def batch(self, body: bytes, request: Headers) -> Answer:
         """POST /api/emotions/batch: cumulative times of everybody a device knows."""
@@ -229,5 +227,5 @@ def _bulk_content(anonymous: bool, replies: Sequence[dict[str, Any] | None]) -> 
     return content
 
 
-_ACCEPTED = {anonymous: unless_async(False, _bulk_content(anonymous, ())) for anonymous in (False, True)}
+_ACCEPTED = {anonymous: Prepared(unless_async(False, _bulk_content(anonymous, ()))) for anonymous in (False, True)}
 """The answers to who did not want to wait: nothing is known but that the log has the post."""

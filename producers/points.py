@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from hashlib import sha256
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,7 +24,7 @@ from producers.leniency import (
 )
 from producers.times import epoch_milliseconds
 from schemas.emotions import LARGEST_AFFECT, NO_BOX
-from schemas.serde import encoder
+from schemas.serde import PointRow, encode_point, encoder
 
 # A point of this event takes at most 320 bytes, so as many stay below 4 MiB, the largest message of `emotion.points`.
 MOST_POINTS_PER_EVENT: Final = 10_000
@@ -54,17 +54,12 @@ class _Post(msgspec.Struct, gc=False):
     records: list[_Point]
 
 
-class _Record(Protocol):
-    """What the columns are made of, whoever read the body."""
+class Events(NamedTuple):
+    """What a post becomes: encoded events in order, none for a post without points; `anonymous` is dialect V3."""
 
-    track_id: int
-    absolute_time: str
-    valence: float
-    arousal: float
-    bbox_x1: int | None
-    bbox_y1: int | None
-    bbox_x2: int | None
-    bbox_y2: int | None
+    device_id: str
+    anonymous: bool
+    values: list[bytes]
 
 
 @dataclass(slots=True)
@@ -80,8 +75,41 @@ class Points:
         return len(self.columns["track_id"])
 
 
+_SHORT: Final = 1024  # bytes; nearly all bodies of one point are shorter, of three points longer
 _decoder = msgspec.json.Decoder(_Post)
 _encode = encoder("EmotionPointsRecorded")
+
+
+def events(body: bytes, zone: tzinfo | None, zone_name: str, most: int = MOST_ROWS) -> Events:
+    """The events of a bulk body; raises what `parse` and `encode` raise."""
+    points = parse(body, most)
+    values = encode(points, zone, zone_name) if len(points) else []
+    return Events(points.device_id, points.dialect == "V3", values)
+
+
+def event_of_one(body: bytes, zone: tzinfo | None, zone_name: str) -> Events | None:
+    """The event of a short body with one point of exactly the documented types; None when `events` has to read it.
+
+    For devices that post every point at once, without the columns: 4 us instead of 12.
+
+    Raises:
+        producers.times.UnreadableTime: the point's.
+    """
+    if len(body) > _SHORT or b"\\u0000" in body:
+        return None
+    try:
+        post = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(post.records) != 1:
+        return None
+    (row,) = post.records
+    person = row.session_person_id
+    if person is msgspec.UNSET:
+        return None
+    (t_ms,), naive = epoch_milliseconds((row.absolute_time,), zone)
+    head = (post.device_id, post.session_id, "V2", zone_name if naive else None)
+    return Events(post.device_id, False, [encode_point(head, person, t_ms, row)])
 
 
 def parse(body: bytes, most: int = MOST_ROWS) -> Points:
@@ -167,10 +195,8 @@ def _anonymous(device_id: str, session_id: str, columns: dict[str, Sequence[Any]
     return Points(device_id, session_id, "V3", columns)
 
 
-def _columns(records: Sequence[_Record]) -> dict[str, Sequence[Any]]:
+def _columns(records: Sequence[PointRow]) -> dict[str, Sequence[Any]]:
     """Row objects to columns; one comprehension per column is the fastest way measured (0.13 us a record)."""
-    if len(records) == 1:  # a comprehension costs as much as six values of it
-        return _columns_of_one(records[0])
     return {
         "track_id": [record.track_id for record in records],
         "absolute_time": [record.absolute_time for record in records],
@@ -180,19 +206,6 @@ def _columns(records: Sequence[_Record]) -> dict[str, Sequence[Any]]:
         "bbox_y1": [NO_BOX if (y := record.bbox_y1) is None else y for record in records],
         "bbox_x2": [NO_BOX if (x := record.bbox_x2) is None else x for record in records],
         "bbox_y2": [NO_BOX if (y := record.bbox_y2) is None else y for record in records],
-    }
-
-
-def _columns_of_one(record: _Record) -> dict[str, Sequence[Any]]:
-    return {
-        "track_id": [record.track_id],
-        "absolute_time": [record.absolute_time],
-        "valence": [record.valence],
-        "arousal": [record.arousal],
-        "bbox_x1": [NO_BOX if (x := record.bbox_x1) is None else x],
-        "bbox_y1": [NO_BOX if (y := record.bbox_y1) is None else y],
-        "bbox_x2": [NO_BOX if (x := record.bbox_x2) is None else x],
-        "bbox_y2": [NO_BOX if (y := record.bbox_y2) is None else y],
     }
 
 

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.001  # delivery reports are fetched this often while something is on its way
 SCAN_S = 0.1  # deadlines are looked at this often
 STUCK_S = 5.0  # a delivery this long past its deadline without a report means a stuck producer
+_Delivery = asyncio.Future[tuple[int, int]]
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
 
 
@@ -33,25 +35,6 @@ class Message(NamedTuple):
     value: bytes | None
     headers: list[tuple[str, bytes]]
     partition: int = -1
-
-
-class _Delivery:
-    """One asynchronous send: librdkafka calls it with the report, whoever polls."""
-
-    __slots__ = ("deadline", "future", "owner")
-
-    def __init__(self, owner: Publisher, future: asyncio.Future[tuple[int, int]], deadline: float) -> None:
-        self.owner = owner
-        self.future = future
-        self.deadline = deadline
-
-    def __call__(self, error: KafkaError | None, message: Any) -> None:
-        if error is None and get_ident() == self.owner.loop_thread:
-            self.owner.pending.discard(self)
-            if not self.future.done():
-                self.future.set_result((message.partition(), message.offset()))
-        else:
-            self.owner.delivered(self, error, message)
 
 
 class Publisher:
@@ -74,8 +57,9 @@ class Publisher:
         self.deadline_s = deadline_s
         self._config = producer_config(bootstrap, client_id, deadline_s, linger_ms, max_message_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.loop_thread = 0
-        self.pending: set[_Delivery] = set()
+        self._loop_thread = 0
+        self._deadlines: dict[_Delivery, float] = {}
+        """Of every asynchronous send that has no report yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._next_scan = 0.0
         self._lock = threading.Lock()
@@ -104,10 +88,9 @@ class Publisher:
         """Hand a message to the producer from a running event loop; the future ends as `publish` does."""
         loop = self._loop or self._bind_loop()
         deadline = time.monotonic() + (self.deadline_s if deadline_s is None else deadline_s)
-        future: asyncio.Future[tuple[int, int]] = loop.create_future()
-        delivery = _Delivery(self, future, deadline)
-        self._produce(message, delivery)
-        self.pending.add(delivery)
+        future: _Delivery = loop.create_future()
+        self._produce(message, partial(self._delivered, future))
+        self._deadlines[future] = deadline
         # Under load the next send fetches the reports of the last ones sooner than the timer does.
         self._producer.poll(0)
         if self._timer is None:
@@ -136,13 +119,6 @@ class Publisher:
             if error is not None:
                 raise self._failure(error)
 
-    def delivered(self, delivery: _Delivery, error: KafkaError | None, message: Any) -> None:
-        """Take a delivery report that is an error or comes in another thread than the loop's."""
-        if get_ident() == self.loop_thread:
-            self._settle(delivery, self._outcome(error, message))
-        elif self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._settle, delivery, self._outcome(error, message))
-
     def in_flight(self) -> int:
         """Messages and requests that librdkafka still holds."""
         return len(self._producer)
@@ -158,7 +134,7 @@ class Publisher:
     def close(self, timeout_s: float = 5.0) -> None:
         """Wait for what is under way, then let go; unfinished sends fail."""
         self._producer.flush(timeout_s)
-        if self._loop is None or self._loop.is_closed() or get_ident() == self.loop_thread:
+        if self._loop is None or self._loop.is_closed() or get_ident() == self._loop_thread:
             self._abandon()
         else:
             self._loop.call_soon_threadsafe(self._abandon)
@@ -168,7 +144,7 @@ class Publisher:
 
     def _bind_loop(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.get_running_loop()
-        self.loop_thread = get_ident()
+        self._loop_thread = get_ident()
         return self._loop
 
     def _produce(self, message: Message, report: Callable[[KafkaError | None, Any], None]) -> None:
@@ -193,6 +169,23 @@ class Publisher:
                     raise TransientFailure("the producer's queue stayed full") from full
                 self._producer.poll(0.05)
 
+    def _delivered(self, delivery: _Delivery, error: KafkaError | None, message: Any) -> None:
+        """Take a delivery report; called by librdkafka inside whichever thread polls."""
+        outcome = (message.partition(), message.offset()) if error is None else self._failure(error)
+        if get_ident() == self._loop_thread:
+            self._settle(delivery, outcome)
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle, delivery, outcome)
+
+    def _settle(self, delivery: _Delivery, outcome: tuple[int, int] | Exception) -> None:
+        self._deadlines.pop(delivery, None)
+        if delivery.done():
+            return
+        if isinstance(outcome, tuple):
+            delivery.set_result(outcome)
+        else:
+            delivery.set_exception(outcome)
+
     def _tick(self) -> None:
         """Fetch all waiting reports at once, on the loop's own thread: no lock and no thread switch per message."""
         assert self._loop is not None  # noqa: S101 - a tick is only ever scheduled by `send`
@@ -203,26 +196,14 @@ class Publisher:
                 self._next_scan = now + SCAN_S
                 self._expire(now)
         finally:  # whatever a callback raised, the others' deadlines hold
-            self._timer = self._loop.call_later(POLL_S, self._tick) if self.pending else None
+            self._timer = self._loop.call_later(POLL_S, self._tick) if self._deadlines else None
 
     def _expire(self, now: float) -> None:
-        for delivery in self.pending:
-            if now >= delivery.deadline and not delivery.future.done():
-                delivery.future.set_exception(TransientFailure("Kafka did not acknowledge in time"))
-        if any(now >= delivery.deadline + STUCK_S for delivery in self.pending):
+        for delivery, deadline in self._deadlines.items():
+            if now >= deadline and not delivery.done():
+                delivery.set_exception(TransientFailure("Kafka did not acknowledge in time"))
+        if any(now >= deadline + STUCK_S for deadline in self._deadlines.values()):
             self._replace("no delivery reports")
-
-    def _settle(self, delivery: _Delivery, outcome: tuple[int, int] | Exception) -> None:
-        self.pending.discard(delivery)
-        if delivery.future.done():
-            return
-        if isinstance(outcome, tuple):
-            delivery.future.set_result(outcome)
-        else:
-            delivery.future.set_exception(outcome)
-
-    def _outcome(self, error: KafkaError | None, message: Any) -> tuple[int, int] | Exception:
-        return (message.partition(), message.offset()) if error is None else self._failure(error)
 
     def _failure(self, error: KafkaError) -> Exception:
         if error.fatal():
@@ -255,7 +236,7 @@ class Publisher:
         self._fail_pending("the producer was closed")
 
     def _fail_pending(self, cause: str) -> None:
-        for delivery in list(self.pending):
+        for delivery in list(self._deadlines):
             self._settle(delivery, TransientFailure(cause))
 
 

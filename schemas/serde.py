@@ -6,13 +6,12 @@ import struct
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from io import BytesIO
-from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fastavro import schemaless_reader, schemaless_writer
 
 from schemas.catalogue import SCHEMAS, Schema, latest
-from schemas.emotions import POINT_COLUMNS, check_points
+from schemas.emotions import NO_BOX, check_points
 from schemas.errors import InvalidEvent
 
 _CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any]], None]]] = {"EmotionPointsRecorded": check_points}
@@ -23,10 +22,7 @@ _POINTS: Final = "EmotionPointsRecorded"
 
 @cache
 def encoder(event: str) -> Callable[[Mapping[str, Any]], bytes]:
-    """A function that encodes records of one event with its newest schema; for loops that encode many.
-
-    An event of one point is put together by hand: 2 us instead of fastavro's 7, the same bytes.
-    """
+    """A function that encodes records of one event with its newest schema; for loops that encode many."""
     schema = latest(event)
     header = _HEADER.pack(0, schema.id)
     parsed = schema.parsed
@@ -37,35 +33,53 @@ def encoder(event: str) -> Callable[[Mapping[str, Any]], bytes]:
         schemaless_writer(out, parsed, record)
         return out.getvalue()
 
-    def encode_points(record: Mapping[str, Any]) -> bytes:
-        return _one_point(record) if len(record["t_ms"]) == 1 else encode_record(record)
-
-    return encode_points if event == _POINTS else encode_record
+    return encode_record
 
 
 def encode(event: str, record: Mapping[str, Any]) -> bytes:
     """One event in the wire format.
 
     Raises:
-        KeyError: no such event. ValueError, TypeError, OverflowError, struct.error: the record does not fit its schema.
+        KeyError: no such event. ValueError, TypeError: the record does not fit its schema.
     """
     return encoder(event)(record)
 
 
-# Avro by hand, for EmotionPointsRecorded of one point: a column is a block of one item (count 1, zigzag 2) and the end.
-# What recurs from post to post (names, small numbers, lengths) is looked up rather than made again.
-_columns_of = itemgetter(*POINT_COLUMNS)
-_head_of = itemgetter("device_id", "session_id", "dialect", "site_zone")
+class PointRow(Protocol):
+    """One point as it was sent; None is a coordinate that was not."""
+
+    track_id: int
+    absolute_time: str
+    valence: float
+    arousal: float
+    bbox_x1: int | None
+    bbox_y1: int | None
+    bbox_x2: int | None
+    bbox_y2: int | None
+
+
+def encode_point(post: tuple[str, str, str, str | None], person: int, t_ms: int, row: PointRow) -> bytes:
+    """An `EmotionPointsRecorded` of one point, the same bytes as fastavro's in 2 us instead of 7.
+
+    `post` is device_id, session_id, dialect and site_zone. A column is a block of one item (count 1, zigzag 2) and the
+    end; what recurs from post to post (names, small numbers, lengths) is looked up rather than made again.
+
+    Raises:
+        ValueError, TypeError, struct.error: a value does not fit its type.
+    """
+    text = row.absolute_time.encode()
+    parts = (
+        _points_head(*post),
+        _column(person),
+        _column(row.track_id),
+        *(b"\x02", _number(t_ms), b"\0\x02", _length(len(text)), text, b"\0"),
+        _affect_columns(2, row.valence, 0, 2, row.arousal, 0),
+        *(_box_column(row.bbox_x1), _box_column(row.bbox_y1), _box_column(row.bbox_x2), _box_column(row.bbox_y2)),
+    )
+    return b"".join(parts)
+
+
 _affect_columns = struct.Struct("<BdBBdB").pack
-
-
-def _one_point(record: Mapping[str, Any]) -> bytes:
-    (person,), (track,), (t_ms,), (time,), (valence,), (arousal,), (x1,), (y1,), (x2,), (y2,) = _columns_of(record)
-    text = time.encode()
-    head, times = _points_head(*_head_of(record)), (b"\x02", _number(t_ms), b"\0\x02", _length(len(text)), text, b"\0")
-    affect = _affect_columns(2, valence, 0, 2, arousal, 0)
-    box = (_column(x1), _column(y1), _column(x2), _column(y2))
-    return b"".join((head, _column(person), _column(track), *times, affect, *box))
 
 
 def _number(value: int) -> bytes:
@@ -84,6 +98,11 @@ def _number(value: int) -> bytes:
 @lru_cache(8192)
 def _column(value: int) -> bytes:
     return b"\x02" + _number(value) + b"\0"
+
+
+@lru_cache(8192)
+def _box_column(value: int | None) -> bytes:
+    return _column(NO_BOX if value is None else value)
 
 
 _length = lru_cache(1024)(_number)

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from producers.leniency import PersonPointsPost, PointsPost, TooMuch, Unacceptable, read_points
-from producers.points import encode, parse, parse_lenient, parse_strict
+from producers.points import encode, event_of_one, events, parse, parse_lenient, parse_strict
 from producers.times import UnreadableTime
 from schemas import serde
 from schemas.emotions import NO_BOX
@@ -301,6 +302,29 @@ def test_what_the_fast_way_takes_the_lenient_one_takes_alike(records: list[dict[
 def test_the_fast_way_really_takes_good_posts():
     assert parse_strict(body(V2_POINT, V2_POINT)) == parse_lenient(body(V2_POINT, V2_POINT))
     assert parse_strict(body(POINT)) == parse_lenient(body(POINT))
+
+
+@given(st.lists(st.one_of(good_records, wild_records), max_size=3), st.text(max_size=10), st.booleans())
+def test_the_short_way_of_one_point_makes_the_event_that_the_long_one_does(
+    records: list[dict[str, Any]], device: str, known_time: bool
+):
+    time = {"absolute_time": "2025-12-09T17:15:34.125"} if known_time else {}
+    data = body(*[record | time for record in records], device_id=device)
+    try:
+        short = event_of_one(data, UTC, "UTC")
+    except UnreadableTime:
+        with pytest.raises(UnreadableTime):
+            events(data, UTC, "UTC")
+    else:
+        assert short is None or short == events(data, UTC, "UTC")
+
+
+def test_the_short_way_really_takes_posts_of_one_named_point():
+    for time in ("2025-12-09T17:15:34+03:00", "2025-12-09T17:15:34"):
+        data = body(V2_POINT | {"absolute_time": time})
+        assert event_of_one(data, UTC, "Europe/Moscow") == events(data, UTC, "Europe/Moscow")
+    for other in (body(POINT), body(V2_POINT, V2_POINT), body(), b"{}", body(V2_POINT, session_id="s" * 1024)):
+        assert event_of_one(other, UTC, "UTC") is None
 
 
 def test_an_unreadable_time_names_its_record():
