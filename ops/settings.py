@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from ops import sales_settings
 from ops.errors import OperatorError
+from ops.sales_settings import SalesSettings
 
 DEFAULT_DEVICE_NAME = "Entrance Camera"
 DEFAULT_KAFKA_PORT = 9092
@@ -43,6 +45,7 @@ class Settings:
     site_timezone: str = "UTC"
     device_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     schema_registry_url: str | None = None
+    sales: SalesSettings = field(default_factory=SalesSettings)
 
     @property
     def base_url(self) -> str:
@@ -59,6 +62,16 @@ class Settings:
     def admin_token_file(self) -> Path:
         """File of the generated admin token (mode 0600)."""
         return self.home / "admin-token"
+
+    @property
+    def audio_folder(self) -> Path:
+        """Where recorded audio lies; below the home unless AUDIO_STORAGE_PATH says otherwise."""
+        return self.sales.audio_folder or self.home / "audio_storage"
+
+    @property
+    def jwt_secret_file(self) -> Path:
+        """File of the generated secret that signs users' tokens (mode 0600)."""
+        return self.home / "jwt-secret"
 
     @property
     def run_dir(self) -> Path:
@@ -96,6 +109,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Pa
         site_timezone=_timezone(env),
         device_names=_device_names(env),
         schema_registry_url=_url(env, "SCHEMA_REGISTRY_URL"),
+        sales=sales_settings.read(env),
     )
     check_exposure(settings)
     return settings if settings.admin_token else replace(settings, admin_token=_stored_token(settings.admin_token_file))

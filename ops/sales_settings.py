@@ -1,0 +1,198 @@
+"""Settings of sales audio: seed 002's variables and ours, checked. `ops.settings.load` hands the environment over."""
+
+from __future__ import annotations
+
+import json
+import math
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from ops.errors import OperatorError
+
+ASR_MODES: Final = ("local", "remote", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """Voice activity and dialogues. Seconds where not said otherwise."""
+
+    aggressiveness: int = 2
+    frame_ms: int = 30
+    silence_gap_s: float = 12.0
+    max_dialogue_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class AsrSettings:
+    """Speech recognition. `language` None: detected."""
+
+    mode: str = "local"
+    model_fast: str = "base"
+    model_accurate: str = "small"
+    compute_type: str = "int8"
+    threads: int = 2
+    cache: Path | None = None
+    beam_size: int = 5
+    language: str | None = None
+    logprob_threshold: float = -0.7
+    min_text_ratio: float = 0.5
+    min_accurate_s: float = 15.0
+    internal_base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisSettings:
+    """Analysis of offers; without a key by rules."""
+
+    api_key: str = field(default="", repr=False)
+    base_url: str | None = None
+    model: str = "gpt-4o-mini"
+    timeout_s: float = 60.0
+    attempts: int = 3
+    first_wait_s: float = 1.0
+    prompt_version: str = "v1"
+    daily_budget_usd: float | None = 5.0
+    prices: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    prefilter: bool = True
+    prefilter_characters: int = 10
+    prefilter_s: float = 6.0
+    markers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SalesSettings:
+    """Everything of sales audio that a site may set."""
+
+    audio_folder: Path | None = None
+    max_upload_bytes: int = 10_485_760
+    internal_token: str = field(default="", repr=False)
+    jwt_secret: str = field(default="", repr=False)
+    jwt_hours: float = 24.0
+    admin_username: str = ""
+    admin_password: str = field(default="", repr=False)
+    zone: str = "Europe/Belgrade"
+    voice: VoiceSettings = field(default_factory=VoiceSettings)
+    asr: AsrSettings = field(default_factory=AsrSettings)
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+
+
+def read(env: Mapping[str, str]) -> SalesSettings:
+    """The settings in an environment (values stripped, empty ones left out). OperatorError names the bad variable."""
+    folder = env.get("AUDIO_STORAGE_PATH") or env.get("AUDIO_STORAGE_DIR")
+    username, password = env.get("ADMIN_USERNAME", ""), env.get("ADMIN_PASSWORD", "")
+    if bool(username) != bool(password):
+        raise OperatorError("ADMIN_USERNAME and ADMIN_PASSWORD make the first user together: set both or neither.")
+    return SalesSettings(
+        audio_folder=Path(folder).expanduser().absolute() if folder else None,
+        max_upload_bytes=int(_number(env, "MAX_UPLOAD_SIZE_BYTES", 10_485_760, 1024, 1 << 30)),
+        internal_token=env.get("INTERNAL_TOKEN", ""),
+        jwt_secret=env.get("JWT_SECRET_KEY", ""),
+        jwt_hours=_number(env, "JWT_ACCESS_TOKEN_EXPIRE_HOURS", 24.0, 0.01, 8760),
+        admin_username=username,
+        admin_password=password,
+        zone=_zone(env, "SALES_TIMEZONE", "Europe/Belgrade"),
+        voice=_voice(env),
+        asr=_asr(env),
+        analysis=_analysis(env),
+    )
+
+
+def _voice(env: Mapping[str, str]) -> VoiceSettings:
+    return VoiceSettings(
+        aggressiveness=int(_number(env, "VAD_AGGRESSIVENESS", 2, 0, 3)),
+        frame_ms=int(_choice(env, "VAD_FRAME_MS", "30", ("10", "20", "30"))),
+        silence_gap_s=_number(env, "SILENCE_GAP_SEC", 12.0, 0.5, 3600),
+        max_dialogue_s=_number(env, "MAX_DIALOGUE_SEC", 120.0, 1, 36_000),
+    )
+
+
+def _asr(env: Mapping[str, str]) -> AsrSettings:
+    language = env.get("WHISPER_LANGUAGE", "auto").lower()
+    cache = env.get("WHISPER_CACHE_DIR")
+    return AsrSettings(
+        mode=_choice(env, "ASR_MODE", "local", ASR_MODES),
+        model_fast=env.get("WHISPER_MODEL_FAST", "base"),
+        model_accurate=env.get("WHISPER_MODEL_ACCURATE", "small"),
+        compute_type=env.get("WHISPER_COMPUTE_TYPE", "int8"),
+        threads=int(_number(env, "WHISPER_THREADS", 2, 1, 256)),
+        cache=Path(cache).expanduser().absolute() if cache else None,
+        beam_size=int(_number(env, "BEAM_SIZE", 5, 1, 20)),
+        language=None if language == "auto" else language,
+        logprob_threshold=_number(env, "AVG_LOGPROB_THRESHOLD", -0.7, -10, 0),
+        min_text_ratio=_number(env, "MIN_TEXT_LENGTH_RATIO", 0.5, 0, 100),
+        min_accurate_s=_number(env, "MIN_DURATION_FOR_ACCURATE", 15.0, 0, 36_000),
+        internal_base_url=_address(env, "INGEST_INTERNAL_BASE_URL"),
+    )
+
+
+def _analysis(env: Mapping[str, str]) -> AnalysisSettings:
+    budget = env.get("ANALYSIS_DAILY_BUDGET_USD", "5").lower()
+    markers = tuple(part.strip().lower() for part in env.get("PREFILTER_UPSELL_MARKERS", "").split(",") if part.strip())
+    return AnalysisSettings(
+        api_key=env.get("OPENAI_API_KEY", ""),
+        base_url=_address(env, "OPENAI_BASE_URL"),
+        model=env.get("OPENAI_MODEL", "gpt-4o-mini"),
+        timeout_s=_number(env, "OPENAI_TIMEOUT_SEC", 60.0, 1, 3600),
+        attempts=int(_number(env, "OPENAI_MAX_RETRIES", 3, 1, 20)),
+        first_wait_s=_number(env, "OPENAI_BASE_DELAY_SEC", 1.0, 0, 60),
+        prompt_version=env.get("PROMPT_VERSION", "v1"),
+        daily_budget_usd=None if budget == "none" else _number(env, "ANALYSIS_DAILY_BUDGET_USD", 5.0, 0, 1e6),
+        prices=_prices(env),
+        prefilter=_choice(env, "PREFILTER_ENABLED", "true", ("true", "false", "1", "0")) in ("true", "1"),
+        prefilter_characters=int(_number(env, "PREFILTER_MIN_TEXT_LEN", 10, 0, 100_000)),
+        prefilter_s=_number(env, "PREFILTER_MIN_DURATION_SEC", 6.0, 0, 36_000),
+        markers=markers or None,
+    )
+
+
+def _number(env: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
+    text = env.get(name)
+    if text is None:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise OperatorError(f"{name}={text} is not a number from {least:g} to {most:g}.")
+    return number
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    text = env.get(name, default).lower()
+    if text not in allowed:
+        raise OperatorError(f"{name}={text} is none of {', '.join(allowed)}.")
+    return text
+
+
+def _address(env: Mapping[str, str], name: str) -> str | None:
+    text = env.get(name)
+    if text and not text.startswith(("http://", "https://")):
+        raise OperatorError(f"{name}={text} is not an address: it must begin with http:// or https://.")
+    return text.rstrip("/") if text else None
+
+
+def _zone(env: Mapping[str, str], name: str, default: str) -> str:
+    zone = env.get(name, default)
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise OperatorError(f"{name}={zone} is not a time zone name; write one such as Europe/Belgrade.") from error
+    return zone
+
+
+def _prices(env: Mapping[str, str]) -> Mapping[str, tuple[float, float]]:
+    text = env.get("OPENAI_PRICES")
+    if text is None:
+        return MappingProxyType({})
+    try:
+        said: dict[str, Any] = json.loads(text)
+        return MappingProxyType({model: (float(pair[0]), float(pair[1])) for model, pair in said.items()})
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        raise OperatorError(
+            'OPENAI_PRICES is not JSON of the form {"model": [dollars a million prompt tokens, completion tokens]}.'
+        ) from error
