@@ -15,10 +15,15 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class PreparationFailed:
-    """The heavy part did not manage this event: why, and how often it was tried."""
+    """The heavy part did not manage this event: why, and how often it was tried.
+
+    `hopeless`: it said that it never can (`InvalidEvent`, `workers.BadInput`). A dead letter is kept then in any case,
+    beside whatever the step returns.
+    """
 
     error: str
     attempts: int
+    hopeless: bool = False
 
 
 Prepared: TypeAlias = Mapping[str, Any] | PreparationFailed | None
