@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,10 @@ LATE_WAIT_S = 0.25
 PROBE_S = 5.0
 CAPACITY = 65_536
 _BATCH = 1000
+
+
+Hear = Callable[[str, dict[str, Any]], None]
+"""(event name, record) of a reply."""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,7 @@ class ReplyReader:
         self._key = instance_id.encode()
         self._consumer = Consumer(_consumer_config(bootstrap, instance_id))
         self._waiting: dict[str, _Waiting] = {}
+        self._listening: dict[str, Hear] = {}
         self._late = False
         self._next_probe = 0.0
         self._next_scan = 0.0
@@ -64,6 +70,7 @@ class ReplyReader:
         for waiting in self._waiting.values():
             _settle(waiting, None)
         self._waiting.clear()
+        self._listening.clear()
         await asyncio.to_thread(self._consumer.close)
 
     def expect(self, correlation_id: str) -> bool:
@@ -87,8 +94,17 @@ class ReplyReader:
             self._waiting.pop(correlation_id, None)
 
     def forget(self, correlation_id: str) -> None:
-        """Nobody waits any more: the event was not acknowledged."""
+        """Nobody waits any more: the event was not acknowledged, or enough was heard."""
         self._waiting.pop(correlation_id, None)
+        self._listening.pop(correlation_id, None)
+
+    def listen(self, correlation_id: str, hear: Hear) -> bool:
+        """Call `hear(event name, record)` for whatever is replied under an id, until `forget`; False: too many do."""
+        if len(self._listening) >= CAPACITY or not self.ready:
+            return False
+        self._listening[correlation_id] = hear
+        self._wake.set()
+        return True
 
     def _patience(self, now: float) -> float:
         if not self._late:
@@ -119,7 +135,7 @@ class ReplyReader:
 
     async def _pause(self) -> None:
         """Sleep a moment; without anybody waiting, longer or until somebody does."""
-        if self._waiting:
+        if self._waiting or self._listening:
             await asyncio.sleep(POLL_S)
             return
         self._wake.clear()
@@ -161,15 +177,18 @@ class ReplyReader:
         correlation_id = dict(message.headers() or []).get("correlation-id")
         if not isinstance(correlation_id, bytes):
             return
-        waiting = self._waiting.get(correlation_id.decode("utf-8", "replace"))
-        if waiting is None or waiting.future.done():
+        name = correlation_id.decode("utf-8", "replace")
+        waiting, hear = self._waiting.get(name), self._listening.get(name)
+        if hear is None and (waiting is None or waiting.future.done()):
             return
         try:
             name, reply = decode(message.value())
         except InvalidEvent as error:
             log.warning("an unreadable reply at %s@%s: %s", TOPIC, message.offset(), error)
             return
-        if name == "Reply":
+        if hear is not None:
+            hear(name, reply)
+        elif waiting is not None and name == "Reply":
             self._late = False
             waiting.future.set_result(reply)
 

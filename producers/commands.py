@@ -1,0 +1,166 @@
+"""Write events and commands for the API, and wait for what they do: the decision, then the read model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producers.publisher import Message, Publisher
+from producers.replies import ReplyReader
+from schemas import cloudevents
+from schemas.catalogue import latest
+from schemas.errors import TransientFailure
+from schemas.serde import encode
+
+SOURCE: Final = "/api"
+_Heard = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAnswer:
+    """What was decided: a refusal is a word for programs, its detail a sentence for people.
+
+    `seen`: the read model that was asked about shows the effect.
+    """
+
+    accepted: bool
+    refusal: str | None
+    detail: str | None
+    result: Mapping[str, Any] | None = None
+    seen: bool = False
+
+
+class Writer:
+    """Appends for one instance, with its publisher and its reader of replies; for one event loop.
+
+    A command is decided within `deadline_s` or the caller is told to come again; a read model gets `model_wait_s`.
+    """
+
+    def __init__(
+        self, publisher: Publisher, replies: ReplyReader, *, deadline_s: float = 5.0, model_wait_s: float = 2.0
+    ) -> None:
+        self._publisher, self._replies = publisher, replies
+        self._deadline_s, self._model_wait_s = deadline_s, model_wait_s
+
+    async def append(
+        self,
+        event: str,
+        key: str,
+        record: Mapping[str, Any],
+        *,
+        event_id: str | None = None,
+        await_model: str | None = None,
+    ) -> bool:
+        """Append an event; True: the read model shows it, False: it is in the log and not yet seen.
+
+        Raises:
+            TransientFailure, Overloaded: Kafka has not acknowledged it. InvalidEvent: it takes none of that size.
+        """
+        ears = _Ears(self._replies) if await_model else None
+        try:
+            await self._send(event, key, record, event_id or str(uuid.uuid4()), ears)
+            return await self._seen(ears, await_model)
+        finally:
+            if ears:
+                ears.close()
+
+    async def command(
+        self,
+        command: str,
+        key: str,
+        record: Mapping[str, Any],
+        *,
+        command_id: str | None = None,
+        fingerprint: str = "",
+        await_model: str | None = None,
+    ) -> CommandAnswer:
+        """Append a command and wait for what was decided. The same id again gets the first answer.
+
+        `fingerprint` tells another request under the same id, where the record's bytes differ anyway (sealed parts).
+
+        Raises:
+            TransientFailure: not decided in time, or nobody can tell; it may still be. The same id may be sent again.
+        """
+        ears = _Ears(self._replies)
+        try:
+            if not ears.open:
+                raise TransientFailure("answers to commands are not read yet")
+            more = [("fingerprint", fingerprint.encode())] if fingerprint else []
+            await self._send(command, key, record, command_id or str(uuid.uuid4()), ears, more)
+            answer = await ears.answer(time.monotonic() + self._deadline_s)
+            if answer is None:
+                raise TransientFailure("the command was not decided in time; it may still be")
+            return _answer(answer, await self._seen(ears, await_model))
+        finally:
+            ears.close()
+
+    async def tell(self, command: str, key: str, record: Mapping[str, Any]) -> None:
+        """Append a command whose answer nobody waits for. Raises as `append`."""
+        await self._send(command, key, record, str(uuid.uuid4()), None)
+
+    async def _send(
+        self,
+        event: str,
+        key: str,
+        record: Mapping[str, Any],
+        event_id: str,
+        ears: _Ears | None,
+        more: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        headers = cloudevents.headers(event, id=event_id, source=SOURCE) + (more or [])
+        if ears and ears.open:
+            headers += [("correlation-id", ears.id.encode()), ("reply-to", self._replies.instance_id.encode())]
+        message = Message(latest(event).topic, key.encode(), encode(event, record), headers)
+        await self._publisher.send(message)
+
+    async def _seen(self, ears: _Ears | None, model: str | None) -> bool:
+        if ears is None or model is None:
+            return False
+        return await ears.reply_of(model, time.monotonic() + self._model_wait_s)
+
+
+class _Ears:
+    """What is heard under one correlation id; opened before the message goes out."""
+
+    def __init__(self, replies: ReplyReader) -> None:
+        self.id = str(uuid.uuid4())
+        self._replies = replies
+        self._heard: asyncio.Queue[_Heard] = asyncio.Queue()
+        self.open = replies.listen(self.id, lambda name, record: self._heard.put_nowait((name, record)))
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._replies.forget(self.id)
+
+    async def answer(self, deadline: float) -> dict[str, Any] | None:
+        """The decision; None when none came in time."""
+        while heard := await self._next(deadline):
+            name, record = heard
+            if name == "CommandAnswered":
+                return record
+        return None
+
+    async def reply_of(self, model: str, deadline: float) -> bool:
+        """Whether the read model told in time that it has the event."""
+        while self.open and (heard := await self._next(deadline)):
+            name, record = heard
+            if name == "Reply" and record["author"] == model:
+                return True
+        return False
+
+    async def _next(self, deadline: float) -> _Heard | None:
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await self._heard.get()
+        except TimeoutError:
+            return None
+
+
+def _answer(record: Mapping[str, Any], seen: bool) -> CommandAnswer:
+    result = None if record["result"] is None else json.loads(record["result"])
+    return CommandAnswer(record["accepted"], record["refusal"], record["detail"], result, seen)
