@@ -1,0 +1,261 @@
+"""Speech recognition in a child process: `open_worker` loads Whisper, what it gives back transcribes dialogues.
+
+Touches the model cache, audio through an `AudioSource`, and nothing else. Runs alike below a processor and on another
+machine: it knows neither Kafka nor the key ring.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from streams.workers import BadInput
+from streams.workers.audio_source import AudioSource
+from streams.workers.transcripts import Segment, Task, Transcript, as_mapping
+from streams.workers.whisper_audio import RATE, Samples, assemble
+from streams.workers.whisper_clips import Clip, Cutting, clips, speech
+from streams.workers.whisper_guards import Guards, Heard, guard
+from streams.workers.whisper_models import ModelMissing, Shelf, is_at_hand, obtain
+
+DEFAULT_CACHE: Final = "~/.cache/sensorium/whisper"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhisperOptions:
+    """How speech is recognised; every field may come as a plain mapping's key.
+
+    - `fast`, `accurate`: models of the two passes: a name (base, small, medium, large-v3 ...) or a folder. An empty or
+      equal `accurate` means that there is no second pass.
+    - `cache`: where models are kept; `download`: whether the network is asked for those that are nowhere else.
+    - `language`: of all speech, or None to hear which; with too little to hear it from, `usual_languages` decide.
+    - `threads`: of one transcription; `beam`: hypotheses kept (5, Whisper's own).
+    - `longest_s`: speech of one dialogue beyond which it is refused.
+    - `folder`, `base_url`, `internal_token`: where the audio is (`AudioSource`).
+    """
+
+    fast: str = "base"
+    accurate: str = "small"
+    compute_type: str = "int8"
+    threads: int = 2
+    cache: str = DEFAULT_CACHE
+    download: bool = True
+    language: str | None = None
+    usual_languages: tuple[str, ...] = ("ru", "en")
+    beam: int = 5
+    longest_s: float = 3600.0
+    worker: str = "asr"
+    folder: str | None = None
+    base_url: str | None = None
+    internal_token: str = field(default="", repr=False)
+    timeout_s: float = 60.0
+    cutting: Cutting = field(default_factory=Cutting)
+    guards: Guards = field(default_factory=Guards)
+
+
+Model: TypeAlias = Any
+"""A `faster_whisper.WhisperModel`: `transcribe` and `detect_language` are used of it."""
+
+
+def open_worker(options: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """Load the fast model and give the worker (`streams.workers`); options as in `WhisperOptions`.
+
+    Raises:
+        ModelMissing: the fast model cannot be had.
+    """
+    chosen = msgspec.convert(dict(options), WhisperOptions)
+    models = Models(chosen, _tell)
+    models.get("FAST")
+    models.prepare_accurate()
+    return Transcriber(chosen, models, AudioSource(chosen.folder, chosen.base_url, chosen.internal_token))
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+class Models:
+    """The two models: the fast one at once, the accurate one when it is first wanted; both stay loaded."""
+
+    def __init__(
+        self,
+        options: WhisperOptions,
+        tell: Callable[[str], None],
+        load: Callable[[str, WhisperOptions], Model] | None = None,
+    ) -> None:
+        self._options, self._tell = options, tell
+        self._shelf = Shelf(Path(options.cache).expanduser(), options.download)
+        self._load = load or _load
+        self._loaded: dict[str, Model] = {}
+        self.accurate_available = False
+
+    def name(self, asr_pass: str) -> str:
+        """The model's name by pass."""
+        return {"FAST": self._options.fast, "ACCURATE": self._options.accurate}[asr_pass]
+
+    def get(self, asr_pass: str) -> Model:
+        """The loaded model of a pass. Raises ModelMissing."""
+        name = self.name(asr_pass)
+        if name not in self._loaded:
+            began = time.monotonic()
+            folder = obtain(name, self._shelf, self._tell)
+            self._tell(f"Whisper {name}: loading from {folder}")
+            self._loaded[name] = self._load(str(folder), self._options)
+            self._tell(f"Whisper {name}: loaded in {time.monotonic() - began:.1f} s")
+        return self._loaded[name]
+
+    def prepare_accurate(self) -> None:
+        """Find out whether there can be a second pass; a model to be downloaded counts from when it is there."""
+        accurate = self._options.accurate
+        if not accurate or accurate == self._options.fast:
+            return
+        if is_at_hand(accurate, self._shelf):
+            self.accurate_available = True
+        elif self._options.download:
+            threading.Thread(target=self._fetch_accurate, name="accurate-model", daemon=True).start()
+        else:
+            self._tell(f"No second pass: Whisper {accurate} is not on this machine and downloads are switched off")
+
+    def _fetch_accurate(self) -> None:
+        try:
+            obtain(self._options.accurate, self._shelf, self._tell)
+            self.accurate_available = True
+        except ModelMissing as missing:
+            self._tell(f"No second pass: {missing}")
+
+
+def _load(folder: str, options: WhisperOptions) -> Model:
+    from faster_whisper import WhisperModel
+
+    try:
+        return WhisperModel(
+            folder, device="cpu", compute_type=options.compute_type, cpu_threads=options.threads, local_files_only=True
+        )
+    except (RuntimeError, ValueError) as error:  # CTranslate2's words for a folder that holds no whole model
+        raise ModelMissing(f"The Whisper model in {folder} cannot be loaded: {error}") from error
+
+
+class Transcriber:
+    """Hears tasks (`transcripts.Task`) and says what was said (`transcripts.Transcript`), both as mappings."""
+
+    def __init__(
+        self,
+        options: WhisperOptions,
+        models: Models,
+        source: AudioSource,
+        *,
+        find_speech: Callable[[Samples, Cutting], list[tuple[int, int]]] = speech,
+    ) -> None:
+        self._options, self._models, self._source, self._find_speech = options, models, source, find_speech
+
+    def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Transcribe one dialogue; silence gives an empty text.
+
+        Raises:
+            BadInput: it is no task, or its audio can never be heard. NotNow: audio or model cannot be had now.
+        """
+        try:
+            task = msgspec.convert(dict(request), Task)
+        except msgspec.ValidationError as error:
+            raise BadInput(f"This is no transcription task: {error}") from error
+        began = time.monotonic()
+        pieces = [as_mapping(piece) for piece in task.pieces]
+        samples = assemble(pieces, self._source.fetch, self._options.longest_s)
+        cut = clips(self._find_speech(samples, self._options.cutting), self._options.cutting)
+        model = self._models.get(task.asr_pass) if cut else None
+        language, probability = self._language(model, [clip.of(samples) for clip in cut])
+        segments = [one for clip in cut if model for one in self._hear(model, clip, samples, language)]
+        heard = guard(segments, self._options.guards)
+        return self._transcript(task, heard, (language, probability), (len(samples) / RATE, began))
+
+    def _language(self, model: Model | None, sounds: Sequence[Samples]) -> tuple[str, float]:
+        chosen, usual = self._options.language, self._options.usual_languages
+        if chosen:
+            return chosen, 1.0
+        if model is None or not sounds:
+            return (usual or ("en",))[0], 0.0
+        return heard_language(model, max(sounds, key=len), usual)
+
+    def _hear(self, model: Model, clip: Clip, samples: Samples, language: str) -> list[dict[str, Any]]:
+        found, _ = model.transcribe(
+            clip.of(samples),
+            language=language,
+            beam_size=self._options.beam,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+            hallucination_silence_threshold=self._options.guards.silence_s,
+        )
+        return [_in_whole(one, clip) for one in found]
+
+    def _transcript(
+        self, task: Task, heard: Heard, language: tuple[str, float], audio: tuple[float, float]
+    ) -> dict[str, Any]:
+        segments = [msgspec.convert({**one, "id": number}, Segment) for number, one in enumerate(heard.segments)]
+        made = Transcript(
+            text=" ".join(one.text for one in segments),
+            segments=segments,
+            language=language[0],
+            language_probability=round(language[1], 4),
+            model=self._models.name(task.asr_pass),
+            audio_s=audio[0],
+            avg_logprob=_mean([one.avg_logprob for one in segments]),
+            no_speech_prob=_mean([one.no_speech_prob for one in segments]),
+            elapsed_s=round(time.monotonic() - audio[1], 3),
+            worker=self._options.worker,
+            finished_us=time.time_ns() // 1000,
+            accurate_available=self._models.accurate_available,
+            repetitions=heard.repetitions,
+            phantoms=heard.phantoms,
+            silences=heard.silences,
+        )
+        return as_mapping(made)
+
+
+ENOUGH_S: Final = 5.0
+SURE: Final = 0.5
+
+
+def heard_language(model: Model, sound: Samples, usual: Sequence[str]) -> tuple[str, float]:
+    """The language of a clip and its probability.
+
+    Less than 5 s, or no language above 0.5, misleads Whisper: then the likeliest of the usual languages is taken.
+    """
+    language, probability, everything = model.detect_language(sound)
+    if not usual or (len(sound) >= ENOUGH_S * RATE and probability >= SURE):
+        return language, probability
+    chances = dict(everything)
+    likeliest = max(usual, key=lambda one: chances.get(one, 0.0))
+    return likeliest, chances.get(likeliest, 0.0)
+
+
+def _in_whole(segment: Any, clip: Clip) -> dict[str, Any]:
+    """A segment of a clip with times of the assembled audio."""
+    words = [
+        {
+            "start": clip.begins_s(word.start),
+            "end": clip.ends_s(word.end),
+            "word": word.word,
+            "probability": round(float(word.probability), 4),
+        }
+        for word in segment.words or ()
+    ]
+    return {
+        "start": words[0]["start"] if words else clip.begins_s(segment.start),
+        "end": words[-1]["end"] if words else clip.ends_s(segment.end),
+        "text": segment.text.strip(),
+        "avg_logprob": round(float(segment.avg_logprob), 4),
+        "no_speech_prob": round(float(segment.no_speech_prob), 4),
+        "words": words,
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 4) if known else None
