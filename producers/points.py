@@ -22,7 +22,7 @@ from producers.leniency import (
     check_rows,
     read_points,
 )
-from producers.times import epoch_milliseconds
+from producers.times import epoch_millisecond, epoch_milliseconds
 from schemas.emotions import LARGEST_AFFECT, NO_BOX
 from schemas.serde import PointRow, encode_point, encoder
 
@@ -107,7 +107,7 @@ def event_of_one(body: bytes, zone: tzinfo | None, zone_name: str) -> Events | N
     person = row.session_person_id
     if person is msgspec.UNSET:
         return None
-    (t_ms,), naive = epoch_milliseconds((row.absolute_time,), zone)
+    t_ms, naive = epoch_millisecond(row.absolute_time, zone)
     head = (post.device_id, post.session_id, "V2", zone_name if naive else None)
     return Events(post.device_id, False, [encode_point(head, person, t_ms, row)])
 

@@ -35,6 +35,19 @@ def epoch_milliseconds(texts: Sequence[str], zone: tzinfo | None) -> tuple[list[
         return _one_by_one(texts, zone)
 
 
+def epoch_millisecond(text: str, zone: tzinfo | None) -> tuple[int, bool]:
+    """UTC epoch milliseconds of one text and whether it came without a UTC offset, as `epoch_milliseconds` says them.
+
+    Raises:
+        UnreadableTime: it is no time.
+    """
+    try:
+        return (_parse(text.replace("Z", "+00:00")) - EPOCH) // _MILLISECOND, False
+    except (ValueError, TypeError):
+        time, naive = _aware(text, zone, 0)
+        return (time - EPOCH) // _MILLISECOND, naive
+
+
 def epoch_microseconds(text: str, zone: tzinfo | None) -> int:
     """UTC epoch microseconds of one text, read as `epoch_milliseconds` does.
 
