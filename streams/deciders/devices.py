@@ -20,6 +20,7 @@ class Device(msgspec.Struct, frozen=True):
     register_id: str
     token_sha256: str
     is_enabled: bool
+    created_us: int
 
 
 class State(msgspec.Struct, frozen=True):
@@ -52,7 +53,8 @@ def evolve(state: State, name: str, record: Mapping[str, Any]) -> State:
     """Give the state after an event."""
     match name:
         case "DeviceRegistered":
-            device = msgspec.convert({field: record[field] for field in Device.__struct_fields__}, Device)
+            bound = (record["point_id"], record["register_id"], record["token_sha256"])
+            device = Device(*bound, record["is_enabled"], record["at_us"])
             owners = {**state.owners, device.token_sha256: record["device_id"]}
             return _replace(state, devices={**state.devices, record["device_id"]: device}, owners=owners)
         case "DeviceEnabled" | "DeviceDisabled":
@@ -82,7 +84,7 @@ def announce(state: State, name: str, record: Mapping[str, Any]) -> Sequence[Fac
     return (Fact("DeviceTokenSet", device_id, token, TOKENS),)
 
 
-def _register(state: State, record: Mapping[str, Any], at: Mapping[str, Any]) -> Accepted | Refused:
+def _register(state: State, record: Mapping[str, Any], at: dict[str, Any]) -> Accepted | Refused:
     device_id, token = record["device_id"], record["token_sha256"]
     if device_id in state.devices:
         return Refused("device_exists", "Device already exists")
@@ -90,26 +92,40 @@ def _register(state: State, record: Mapping[str, Any], at: Mapping[str, Any]) ->
         return Refused("token_taken", "Token already belongs to another device")
     fields = ("device_id", "point_id", "register_id", "token_sha256", "is_enabled")
     event = Fact("DeviceRegistered", device_id, {field: record[field] for field in fields} | at)
-    return Accepted((event,), {"created_at_us": at["at_us"]})
+    bound = (record["point_id"], record["register_id"], token)
+    return Accepted((event,), _told(device_id, Device(*bound, record["is_enabled"], at["at_us"])))
 
 
-def _set_enabled(state: State, record: Mapping[str, Any], at: Mapping[str, Any]) -> Accepted | Refused:
+def _set_enabled(state: State, record: Mapping[str, Any], at: dict[str, Any]) -> Accepted | Refused:
     device_id, wanted = record["device_id"], record["is_enabled"]
     device = state.devices.get(device_id)
     if device is None:
         return Refused("device_not_found", "Device not found")
+    told = _told(device_id, msgspec.structs.replace(device, is_enabled=wanted))
     if device.is_enabled == wanted:
-        return Accepted()
-    return Accepted((Fact("DeviceEnabled" if wanted else "DeviceDisabled", device_id, {"device_id": device_id} | at),))
+        return Accepted((), told)
+    name = "DeviceEnabled" if wanted else "DeviceDisabled"
+    return Accepted((Fact(name, device_id, {"device_id": device_id} | at),), told)
 
 
 def _name(
-    event: str, key: str, names: Mapping[str, str], record: Mapping[str, Any], at: Mapping[str, Any]
+    event: str, key: str, names: Mapping[str, str], record: Mapping[str, Any], at: dict[str, Any]
 ) -> Accepted | Refused:
     """A name for something nobody has heard of is kept as well: devices may follow."""
     if names.get(record[key]) == record["name"]:
         return Accepted()
     return Accepted((Fact(event, record[key], {key: record[key], "name": record["name"]} | at),))
+
+
+def _told(device_id: str, device: Device) -> dict[str, Any]:
+    """What the caller may know: everything but the token."""
+    return {
+        "device_id": device_id,
+        "point_id": device.point_id,
+        "register_id": device.register_id,
+        "is_enabled": device.is_enabled,
+        "created_us": device.created_us,
+    }
 
 
 def _replace(state: State, **changed: Any) -> State:
