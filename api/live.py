@@ -19,6 +19,7 @@ CLIENTS: Final = 256
 QUEUE: Final = 32
 REMEMBERED: Final = 256
 GATHER_S: Final = 0.1
+NAMING: Final = ("sessions", "devices", "dialogues")
 NAMED: Final = 100
 """Beyond so many sessions in one announcement it only says that there are many."""
 
@@ -32,14 +33,14 @@ def merge(payloads: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for payload in payloads:
         change = merged.setdefault(str(payload.get("model")), {})
         change["many"] = change.get("many", False) or bool(payload.get("many"))
-        for kind in ("sessions", "devices"):
+        for kind in NAMING:
             for item in payload.get(kind, ()):
                 change.setdefault(kind, {})[tuple(item) if isinstance(item, list) else item] = None
     return [{"model": model} | _named(change) for model, change in merged.items()]
 
 
 def _named(change: Mapping[str, Any]) -> dict[str, Any]:
-    named = {kind: list(change[kind]) for kind in ("sessions", "devices") if kind in change}
+    named = {kind: list(change[kind]) for kind in NAMING if kind in change}
     if change["many"] or any(len(items) > NAMED for items in named.values()):
         return {"many": True}
     return named

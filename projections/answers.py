@@ -52,8 +52,9 @@ def notice(model: str, effects: Effects) -> str | None:
     """JSON for live pages: whose rows changed, or `many` when that is too long; None when nothing did."""
     if effects.truncated:
         return json.dumps({"model": model, "many": True})
-    if not effects.sessions and not effects.devices:
+    named = {"sessions": effects.sessions, "devices": effects.devices, "dialogues": effects.dialogues}
+    whom = next(({kind: sorted(names)} for kind, names in named.items() if names), None)
+    if whom is None:
         return None
-    whom = {"sessions": sorted(effects.sessions)} if effects.sessions else {"devices": sorted(effects.devices)}
     text = json.dumps({"model": model, **whom})
     return text if len(text.encode()) <= LONGEST_NOTICE else json.dumps({"model": model, "many": True})

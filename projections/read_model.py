@@ -39,6 +39,7 @@ class Effects:
     replies: list[Reply] = field(default_factory=list[Reply])
     sessions: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     devices: set[str] = field(default_factory=set[str])
+    dialogues: set[str] = field(default_factory=set[str])
     rows: int = 0
     truncated: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     """Per (topic, partition) the offset of the newest truncation in the batch."""

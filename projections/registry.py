@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from projections.projectors import emotion_logs, emotion_moments, person_emotions
+from projections.projectors import (
+    devices,
+    emotion_logs,
+    emotion_moments,
+    person_emotions,
+    sales_audio,
+    sales_dialogues,
+    users,
+)
 from projections.read_model import ReadModel
 
 READ_MODELS: Final[Mapping[str, ReadModel]] = {
@@ -14,5 +22,9 @@ READ_MODELS: Final[Mapping[str, ReadModel]] = {
         emotion_logs,
         person_emotions,
         emotion_moments,
+        sales_audio,
+        sales_dialogues,
+        devices,
+        users,
     )
 }
