@@ -4,7 +4,7 @@ import asyncio
 import errno
 import uuid
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -157,8 +157,8 @@ class TestIdentity:
 
 class TestClock:
     async def offset(self, home: RecorderDriver, behind_s: float, **more: Any) -> int | None:
-        clock = datetime.fromtimestamp(datetime.now().timestamp() - behind_s).astimezone()
-        start = datetime(2026, 1, 1, 9, 0, len(home.events()))
+        clock = datetime.now(UTC) - timedelta(seconds=behind_s)
+        start = datetime(2026, 1, 1, 9, 0, len(home.events()), tzinfo=UTC)
         await home.chunk(clock_ts=clock.isoformat(), start_ts=start.isoformat(), **more)
         return home.events()[-1]["clock_offset_us"]
 
@@ -441,10 +441,10 @@ class TestLimits:
 
     async def test_more_uploads_of_one_device_than_it_may_have(self, tmp_path: Path):
         other = device(new_id(), "another-token")
-        async with RecorderDriver(tmp_path, device(), other, uploads_per_device=1).running() as home:
-            async with hanging(home):
-                assert (await home.chunk()).status_code == 429
-                assert (await home.chunk(token="another-token", device_id=other.device_id)).status_code == 200
+        driver = RecorderDriver(tmp_path, device(), other, uploads_per_device=1)
+        async with driver.running() as home, hanging(home):
+            assert (await home.chunk()).status_code == 429
+            assert (await home.chunk(token="another-token", device_id=other.device_id)).status_code == 200
 
     @pytest.mark.parametrize(
         ("options", "detail"),
@@ -478,15 +478,18 @@ class hanging:  # noqa: N801 - reads as a sentence in `async with`
     async def __aenter__(self) -> None:
         taken = self.home.recorders.chunks.room.taken
 
+        begun = asyncio.Event()
+
         async def body() -> AsyncIterator[bytes]:
+            begun.set()
             yield b"--xx\r\n"
             await self.end.wait()
 
         headers = {"content-type": "multipart/form-data; boundary=xx"} | bearer(TOKEN)
         post = self.home.client.post("/api/v1/chunks", content=body(), headers=headers)
         self.task = asyncio.create_task(post)
-        while self.home.recorders.chunks.room.taken == taken:
-            await asyncio.sleep(0)
+        await begun.wait()
+        assert self.home.recorders.chunks.room.taken == taken + 1
 
     async def __aexit__(self, *_: object) -> None:
         self.end.set()
