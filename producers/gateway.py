@@ -43,7 +43,7 @@ from schemas.envelope import KeyRing
 POINTS_TOPIC = "emotion.points"
 TOTALS_TOPIC = "emotion.totals"
 _BIG_BODY: Final = 1 << 18  # read beside the event loop, so that others are answered meanwhile
-_READERS: Final = 4  # bodies so read at once: one of 16 MiB can take 300 MB while it is
+_READERS: Final = 2  # bodies so read at once: one of 16 MiB can take 300 MB while it is
 
 T = TypeVar("T")
 Handler = Callable[[bytes, Headers], Awaitable[Answer]]

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.001  # delivery reports are fetched this often while something is on its way
 SCAN_S = 0.1  # deadlines are looked at this often
-STUCK_S = 5.0  # a delivery this long past its deadline without a report means a stuck producer
+STALLED_S = 0.5  # what a send waits at most while Kafka is away
+STUCK_S = 10.0  # a delivery this long past its deadline without a report means a stuck producer
 _Delivery = asyncio.Future[tuple[int, int]]
 _REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
 
@@ -41,7 +42,8 @@ class Publisher:
     """A producer for one process: `publish` for an event loop, `publish_all` for threads.
 
     `deadline_s` bounds every send; what the broker has not taken by then is reported as `TransientFailure`. Such a
-    message may still have arrived: repeat it with the same identity. A producer that is fatally broken or silent is
+    message may still have arrived: repeat it with the same identity. Once a send has run out of time, the next ones
+    wait `STALLED_S` at most until something is acknowledged again. A producer that is fatally broken or silent is
     replaced by a new one.
     """
 
@@ -62,6 +64,7 @@ class Publisher:
         """Of every asynchronous send that has no report yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._next_scan = 0.0
+        self._stalled = False
         self._lock = threading.Lock()
         self._broken = False
         self.generation = 0
@@ -87,7 +90,8 @@ class Publisher:
     def send(self, message: Message, deadline_s: float | None = None) -> asyncio.Future[tuple[int, int]]:
         """Hand a message to the producer from a running event loop; the future ends as `publish` does."""
         loop = self._loop or self._bind_loop()
-        deadline = time.monotonic() + (self.deadline_s if deadline_s is None else deadline_s)
+        patience = self.deadline_s if deadline_s is None else deadline_s
+        deadline = time.monotonic() + (min(patience, STALLED_S) if self._stalled else patience)
         future: _Delivery = loop.create_future()
         self._produce(message, partial(self._delivered, future))
         self._deadlines[future] = deadline
@@ -171,7 +175,12 @@ class Publisher:
 
     def _delivered(self, delivery: _Delivery, error: KafkaError | None, message: Any) -> None:
         """Take a delivery report; called by librdkafka inside whichever thread polls."""
-        outcome = (message.partition(), message.offset()) if error is None else self._failure(error)
+        if error is None:
+            outcome = (message.partition(), message.offset())
+            self._stalled = False
+        else:
+            outcome = self._failure(error)
+            self._stalled |= error.code() == KafkaError._MSG_TIMED_OUT
         if get_ident() == self._loop_thread:
             self._settle(delivery, outcome)
         elif self._loop is not None and not self._loop.is_closed():
@@ -201,6 +210,7 @@ class Publisher:
     def _expire(self, now: float) -> None:
         for delivery, deadline in self._deadlines.items():
             if now >= deadline and not delivery.done():
+                self._stalled = True
                 delivery.set_exception(TransientFailure("Kafka did not acknowledge in time"))
         if any(now >= deadline + STUCK_S for deadline in self._deadlines.values()):
             self._replace("no delivery reports")
@@ -222,7 +232,7 @@ class Publisher:
         with self._lock:
             log.error("kafka producer replaced after %s", cause)
             old, self._producer = self._producer, self._create()
-            self._broken = False
+            self._broken = self._stalled = False  # the new one has to connect first
             self.generation += 1
         old.purge(blocking=False)
         old.poll(0)

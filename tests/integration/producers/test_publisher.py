@@ -103,6 +103,30 @@ async def test_without_an_answering_broker_a_send_ends_at_its_deadline(silent_br
     publisher.close(0)
 
 
+async def test_after_one_send_ran_out_of_time_the_next_ones_wait_less(silent_broker: str):
+    publisher = Publisher(silent_broker, client_id="test", deadline_s=1.5)
+    waits: list[float] = []
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(TransientFailure):
+            await publisher.publish("t", None, b"x", [])
+        waits.append(time.monotonic() - started)
+    assert waits[0] > 1.4
+    assert 0.4 < waits[1] < 1.0
+    publisher.close(0)
+
+
+async def test_an_acknowledgement_gives_the_next_sends_their_time_back(
+    topic: str, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("producers.publisher.SCAN_S", 0.0)
+    with pytest.raises(TransientFailure):
+        await publisher.publish(f"no-{uuid.uuid4()}", None, b"x", [], deadline_s=0.2)
+    await publisher.publish(topic, None, b"x", [])
+    monkeypatch.setattr("producers.publisher.STALLED_S", 0.0)  # less than any acknowledgement takes
+    await publisher.publish(topic, None, b"y", [])
+
+
 def test_publish_all_ends_at_its_deadline_too(silent_broker: str):
     publisher = Publisher(silent_broker, client_id="test", deadline_s=0.5)
     with pytest.raises(TransientFailure):

@@ -1,6 +1,8 @@
 """Bodies within limits: size, unpacked size, how many at once; what was counted in is counted out."""
 
+import asyncio
 import gzip
+import threading
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -68,6 +70,40 @@ async def test_a_bomb_is_refused():
 @pytest.mark.parametrize("packed", [b"{}", gzip.compress(b"{}")[:-5], b""])
 async def test_broken_gzip_is_refused(packed: bytes):
     assert await status(Client([packed]), {b"content-encoding": b"gzip"}) == 400
+
+
+async def test_a_long_body_is_unpacked_beside_the_event_loop_a_few_at_once(monkeypatch: pytest.MonkeyPatch):
+    loop, seen, under_way, most = threading.get_ident(), list[bool](), 0, 0
+    decompressobj, both_in = zlib.decompressobj, threading.Barrier(2)
+
+    class Unpacker:
+        def __init__(self, bits: int) -> None:
+            self.inner = decompressobj(bits)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def decompress(self, data: bytes, room: int) -> bytes:
+            nonlocal under_way, most
+            if threading.get_ident() == loop:
+                assert room <= 1 << 16
+                return self.inner.decompress(data, room)
+            under_way += 1
+            most = max(most, under_way)
+            both_in.wait(10)
+            under_way -= 1
+            seen.append(True)
+            return self.inner.decompress(data, room)
+
+    monkeypatch.setattr("producers.bodies.zlib.decompressobj", Unpacker)
+    text, traffic = b"0123456789" * 100_000, Traffic(Limits())
+
+    async def read_packed() -> bytes:
+        with traffic.enter("c") as passage:
+            return await read_body(Client([gzip.compress(text)]).receive, {b"content-encoding": b"gzip"}, passage)
+
+    assert await asyncio.gather(*[read_packed() for _ in range(4)]) == [text] * 4
+    assert (len(seen), most, traffic.bytes) == (4, 2, 0)
 
 
 async def test_what_was_unpacked_counts_among_the_bytes_under_way():

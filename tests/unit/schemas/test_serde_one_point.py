@@ -47,7 +47,8 @@ POST = ("pi", "s", "V2", None)
 
 
 def by_hand(post: tuple[str, str, str, str | None], point: dict[str, Any]) -> bytes:
-    return serde.encode_point(post, point["session_person_id"], point["t_ms"], SimpleNamespace(**point))
+    row: Any = SimpleNamespace(**point)
+    return serde.encode_point(post, point["session_person_id"], point["t_ms"], row)
 
 
 def by_fastavro(post: tuple[str, str, str, str | None], point: dict[str, Any]) -> bytes:
