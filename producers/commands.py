@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +35,10 @@ class CommandAnswer:
     seen: bool = False
 
 
+def _own_topic(event: str) -> str:
+    return latest(event).topic
+
+
 class Writer:
     """Appends for one instance, with its publisher and its reader of replies; for one event loop.
 
@@ -42,9 +46,15 @@ class Writer:
     """
 
     def __init__(
-        self, publisher: Publisher, replies: ReplyReader, *, deadline_s: float = 5.0, model_wait_s: float = 2.0
+        self,
+        publisher: Publisher,
+        replies: ReplyReader,
+        *,
+        deadline_s: float = 5.0,
+        model_wait_s: float = 2.0,
+        topic_of: Callable[[str], str] = _own_topic,
     ) -> None:
-        self._publisher, self._replies = publisher, replies
+        self._publisher, self._replies, self._topic_of = publisher, replies, topic_of
         self._deadline_s, self._model_wait_s = deadline_s, model_wait_s
 
     async def append(
@@ -115,7 +125,7 @@ class Writer:
         headers = cloudevents.headers(event, id=event_id, source=SOURCE) + (more or [])
         if ears and ears.open:
             headers += [("correlation-id", ears.id.encode()), ("reply-to", self._replies.instance_id.encode())]
-        message = Message(latest(event).topic, key.encode(), encode(event, record), headers)
+        message = Message(self._topic_of(event), key.encode(), encode(event, record), headers)
         await self._publisher.send(message)
 
     async def _seen(self, ears: _Ears | None, model: str | None) -> bool:

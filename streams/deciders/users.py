@@ -98,7 +98,9 @@ def _create(state: State, command: Command, ring: KeyRing) -> Accepted | Refused
     if any(mark_of(details["username"], key) in state.marks for key in ring.keys.values()):
         return Refused("username_taken", "Username already exists")
     event = {key: record[key] for key in ("user_id", "details", "is_admin")} | _at(command)
-    return Accepted((Fact("UserCreated", record["user_id"], event),), {"created_us": command.at_us})
+    return Accepted(
+        (Fact("UserCreated", record["user_id"], event),), {"user_id": record["user_id"], "created_us": command.at_us}
+    )
 
 
 def _change(user: User, command: Command) -> Accepted:

@@ -1,0 +1,20 @@
+"""A deciders' process of tests, on a site's topics. `python FILE JSON`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from streams.deciding import worker
+from tests.drivers.deciding import DECIDERS, at_site
+
+
+def main(plan: dict) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+    wanted = [at_site(DECIDERS[name], plan["prefix"]) for name in plan["names"]]
+    return worker.run(plan["bootstrap"], deciders=wanted, settings=worker.WorkerSettings(plan["session_s"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
