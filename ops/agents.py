@@ -9,7 +9,10 @@ from types import MappingProxyType
 from ops.errors import OperatorError
 
 AGENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {"emotion-sensor": ("edge_agents.emotion_sensor.cli", "faces -> valence and arousal -> the gateway")}
+    {
+        "emotion-sensor": ("edge_agents.emotion_sensor.cli", "faces -> valence and arousal -> the gateway"),
+        "recorder": ("edge_agents.recorder.cli", "a shop counter's microphone -> OGG/Opus chunks -> the gateway"),
+    }
 )
 
 

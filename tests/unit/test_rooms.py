@@ -19,7 +19,9 @@ def test_a_room_is_imported_from_here(room):
 
 
 def test_the_wheel_holds_every_package_of_the_rooms_and_no_test():
-    listed = set(PYPROJECT["tool"]["setuptools"]["packages"])
+    setuptools = PYPROJECT["tool"]["setuptools"]
+    elsewhere = {name: folder.replace("/", ".") for name, folder in setuptools["package-dir"].items()}
+    listed = {elsewhere.get(name, name) for name in setuptools["packages"]}
     there = {
         ".".join(file.parent.relative_to(ROOT).parts) for room in ROOMS for file in (ROOT / room).rglob("__init__.py")
     }

@@ -1,0 +1,1 @@
+"""The recorder at a shop counter: microphone -> OGG/Opus chunks -> the gateway, through any outage."""
