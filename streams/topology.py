@@ -18,13 +18,15 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a processor may take: events waiting in memory, seconds for one step, events between two snapshots.
+    """What a processor may take.
 
-    Of its heavy part: `parallel` events of a partition at once, `attempts` at one of them, and `prepare_s` seconds
-    without a sign of life before it counts as hanging (a heavy part that tells its progress has the watchdog's own).
+    Events and bytes of a partition waiting in memory, seconds for one step, events between two snapshots. Of its heavy
+    part: `parallel` events of a partition at once, `attempts` at one of them, and `prepare_s` seconds without a sign of
+    life before it counts as hanging (a heavy part that tells its progress has the watchdog's own).
     """
 
     buffered_events: int = 32
+    buffered_bytes: int = 16 << 20
     step_s: float = 60.0
     snapshot_events: int = 1_000
     parallel: int = 2

@@ -11,8 +11,10 @@ from typing import Any
 
 from schemas.errors import InvalidEvent, Overloaded, TransientFailure
 from streams.runtime.delivery import Publishes
-from streams.runtime.lanes import Calls, Lanes, Mark
+from streams.runtime.lane import Mark
+from streams.runtime.lanes import Lanes
 from streams.runtime.past import snapshot_message
+from streams.runtime.sight import Calls
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,12 @@ class Committer:
             await self.commit()
 
     async def commit(self) -> None:
-        """Commit what is new; a commit that fails is logged and made good by the next one."""
+        """Commit what is new; a commit that fails is logged and made good by the next one.
+
+        Also the first to see a new generation, with which all work of the one before is given up.
+        """
         generation = self._group.generation()
+        self._lanes.renew(generation)
         if generation != self._generation:
             self._generation, self._committed = generation, {}
         marks = {
@@ -77,7 +83,8 @@ class Committer:
         offset, at = self._snapshots.setdefault(partition, (next_offset, self._clock()))
         events = next_offset - offset
         by_time = events > 0 and self._clock() - at >= self._snapshot_s
-        return by_time or events >= self._lanes.processor.limits.snapshot_events
+        due = by_time or events >= self._lanes.processor.limits.snapshot_events
+        return due and not self._lanes.processor.is_stateless
 
     async def _snapshot(self, partition: int, mark: Mark[Any]) -> None:
         processor = self._lanes.processor

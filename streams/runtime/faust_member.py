@@ -20,6 +20,7 @@ import faust
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as _KafkaPartition
+from faust.exceptions import ConsumerNotStarted
 from mode.utils.queues import ThrowableQueue
 
 from schemas.errors import SensoriumError, TransientFailure
@@ -113,6 +114,14 @@ class FaustMember:
     def generation(self) -> int:
         """The group's generation, as of the last assignment."""
         return self._app.consumer_generation_id
+
+    def partitions(self) -> set[int]:
+        """The partitions it has now, none while the group rebalances. From the start on, from any thread."""
+        try:
+            assigned = self._app.consumer.assignment()
+        except ConsumerNotStarted:
+            return set()
+        return set() if self._app.rebalancing else {one.partition for one in assigned if one.topic == self._topic}
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit next offsets by partition. Raises `TransientFailure`: rebalanced meanwhile, or Kafka is away."""

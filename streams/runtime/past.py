@@ -39,6 +39,10 @@ class Past(Protocol):
         """Records of the log with start <= offset < stop."""
         ...
 
+    def end_offsets(self) -> Mapping[int, int]:
+        """Per partition the offset after the log's last record."""
+        ...
+
 
 class GroupPositions:
     """Positions of a consumer group, seen from outside it."""
@@ -126,6 +130,10 @@ class KafkaPast:
         """The first offset that the log still holds."""
         return self._reader.beginning_offsets(self._topic)[partition]
 
+    def end_offsets(self) -> Mapping[int, int]:
+        """Per partition the offset after the log's last record."""
+        return self._reader.end_offsets(self._topic)
+
     def close(self) -> None:
         """Give the connections back."""
         self._reader.close()
@@ -133,11 +141,13 @@ class KafkaPast:
 
     def _read(self, where: TopicPartition, start: int, stop: int) -> Iterator[Record]:
         self._reader.assign({where: start})
-        while self._reader.positions[where] < stop:
-            for record in self._reader.poll_batch():
-                if record.offset < stop:
-                    yield record
-        self._reader.assign({})  # what is asked next would wait behind a fetch
+        try:
+            while self._reader.positions[where] < stop:
+                for record in self._reader.poll_batch():
+                    if record.offset < stop:
+                        yield record
+        finally:
+            self._reader.assign({})  # what is asked next would wait behind a fetch
 
 
 def _told(records: Iterable[Record], progress: Callable[[], None]) -> Iterator[Record]:

@@ -17,9 +17,13 @@ S = TypeVar("S")
 def rebuild(processor: Processor[S], past: Past, partition: int, offset: int, progress: Callable[[], None]) -> S:
     """Fold the partition up to `offset` (exclusive). Blocks, and calls `progress` with every record it has read.
 
+    A processor that remembers nothing needs no past; so no heavy part is ever asked here (`topology.Processor`).
+
     Raises:
         TransientFailure, PositionLost: the log cannot be read now, or no longer from the beginning.
     """
+    if processor.is_stateless:
+        return processor.state.empty()
     start, state = _latest(processor, past, partition, offset, progress)
     folded = 0
     for record in past.records(partition, start, offset):

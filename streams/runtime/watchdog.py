@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.errors import TransientFailure
@@ -17,23 +17,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What the log holds and what the group has processed of it, by partition."""
+    """What the log holds and what the group has processed of it, by partition; `own`: the member's partitions."""
 
     ends: Mapping[int, int]
     committed: Mapping[int, int]
+    own: Collection[int] = ()
 
-    @property
-    def events(self) -> int:
-        """Offsets not processed yet, over all partitions."""
-        return sum(max(0, end - self.committed.get(partition, 0)) for partition, end in self.ends.items())
+    def events(self, besides: Collection[int] = ()) -> int:
+        """Offsets not processed yet, over the member's partitions (all, when it has none) but some."""
+        return sum(
+            max(0, end - self.committed.get(partition, 0))
+            for partition, end in self.ends.items()
+            if partition not in besides and (partition in self.own or not self.own)
+        )
 
 
 class Watchdog:
     """Judges one processor. Pure but for the clock that comes in.
 
-    A stall is lag during `stall_s` without one event processed or one position committed, by any member. Who waits
-    patiently (for Kafka, for a refused output) is not stalled, nor is a step within its own time, nor who still reads
-    the log to rebuild a state.
+    A stall is lag during `stall_s` without one event processed or one position committed, by any member. A partition
+    that waits patiently (for Kafka, for a refused output, for a service) does not count. A step has its own time, and
+    so has a heavy part that tells nothing of its progress; one that does must go on telling. Who still reads the log
+    to rebuild a state is not stalled.
     """
 
     def __init__(self, lanes: Lanes[Any], stall_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,18 +49,29 @@ class Watchdog:
     def judge(self, lag: Lag | None) -> str | None:
         """Take a look; a sentence when the processor has to be restarted. `lag` is None when Kafka does not answer."""
         now = self._clock()
-        lanes = self._lanes
-        seen = (lanes.processed, lanes.read_back, lanes.stepping, lag and tuple(sorted(lag.committed.items())))
-        if lag is None or not lag.events or lanes.patience.waiting or seen != self._seen:
+        lanes, sight = self._lanes, self._lanes.sight
+        seen = (replace(sight), lanes.progress, lag and tuple(sorted(lag.committed.items())))
+        events = lag.events(lanes.waiting) if lag else 0
+        if not events or seen != self._seen:
             self._seen, self._since = seen, now
             return None
-        name, stepping = lanes.processor.name, lanes.stepping
-        limit_s = lanes.processor.limits.step_s if stepping else self._stall_s
+        limit_s = self._limit_s()
         if now - self._since < limit_s:
             return None
-        if stepping:
-            return f"{name}: the step at {stepping} takes longer than {limit_s:g} s"
-        return f"{name}: nothing was processed for {limit_s:g} s although {lag.events} events wait"
+        name = lanes.processor.name
+        if sight.stepping:
+            return f"{name}: the step at {sight.stepping} takes longer than {limit_s:g} s"
+        if sight.preparing:
+            return f"{name}: the heavy part has not moved for {limit_s:g} s, with {sight.preparing} events in its hands"
+        return f"{name}: nothing was processed for {limit_s:g} s although {events} events wait"
+
+    def _limit_s(self) -> float:
+        lanes, limits = self._lanes, self._lanes.processor.limits
+        if lanes.sight.stepping:
+            return limits.step_s
+        if lanes.sight.preparing and lanes.progress is None:
+            return max(self._stall_s, limits.prepare_s)
+        return self._stall_s
 
 
 class WatchdogThread:

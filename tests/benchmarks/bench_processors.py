@@ -26,6 +26,7 @@ from schemas import serde
 from schemas.topics import TOPICS
 from streams.runtime.committer import Committer, Group
 from streams.runtime.faust_member import FaustMember, MemberSettings
+from streams.runtime.lane import Surroundings
 from streams.runtime.lanes import Lanes
 from streams.runtime.past import KafkaPast
 from streams.runtime.quiet import quieten
@@ -73,7 +74,7 @@ async def wrapped(bootstrap: str, processor: Processor[Any], posts: int) -> floa
         return loop.run_in_executor(executor, call)
 
     await blocking(past.establish)
-    lanes = Lanes(processor, past, publisher, blocking)
+    lanes = Lanes(Surroundings(processor, past, publisher, blocking))
     member = FaustMember(bootstrap, processor, lanes.take, instance="bench", settings=MemberSettings())
     committer = Committer(lanes, Group(member.generation, member.commit), publisher, blocking)
     committing = asyncio.create_task(committer.run(0.5))

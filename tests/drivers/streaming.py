@@ -13,6 +13,7 @@ from producers.publisher import Message
 from schemas import cloudevents, examples, serde
 from schemas.record import Record
 from streams.log_reader import PositionLost, TopicPartition
+from streams.runtime.lanes import Lanes
 from streams.steps import Emitted, Event
 from streams.topology import Limits, Processor, StateCodec
 
@@ -36,7 +37,7 @@ def count(state: Counted, event: Event) -> tuple[Counted, Sequence[Emitted]]:
 
 def counting(step: Any = count, **changed: Any) -> Processor[Any]:
     """A processor that counts events; `changed` replaces fields of its line in the table."""
-    line = {"name": "counting", "topic_in": TOPIC, "topic_out": "emotion.moments", "limits": Limits()}
+    line: dict[str, Any] = {"name": "counting", "topic_in": TOPIC, "topic_out": "emotion.moments", "limits": Limits()}
     return Processor(step=step, state=StateCodec(Counted, 1), **(line | changed))
 
 
@@ -79,6 +80,9 @@ class MemoryPast:
             raise PositionLost(TopicPartition(TOPIC, partition), start, self.first, self.log[-1].offset + 1)
         return iter([one for one in self.log if start <= one.offset < stop])
 
+    def end_offsets(self) -> dict[int, int]:
+        return {0: self.log[-1].offset + 1 if self.log else self.first}
+
 
 class MemoryPublisher:
     """Keeps what is published. `refusals` are raised first, one per attempt; `gate` holds deliveries back."""
@@ -113,6 +117,13 @@ class MemoryPublisher:
     def ids(self, topic: str) -> list[str]:
         """CloudEvents ids of a topic, in order."""
         return [dict(one.headers)["ce_id"].decode() for one in self.sent if one.topic == topic]
+
+
+async def settle(lanes: Lanes[Any], generation: int = 1) -> None:
+    """Wait until all that lanes were handed is processed; raise what ended one of them."""
+    while not all(map(lanes.settled, lanes.partitions)):
+        await lanes.take([], generation)
+        await asyncio.sleep(0)
 
 
 def at_once(call: Callable[[], T], /) -> Awaitable[T]:

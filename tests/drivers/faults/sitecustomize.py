@@ -1,7 +1,7 @@
 """Found by the interpreter of every process of a stack under test: kills that process at a chosen point, once.
 
 The point is chosen while the stack runs: a file named after it appears in SENSORIUM_FAULTS; the process that comes by
-takes the file away and dies of SIGKILL. Nothing of this is in the product.
+takes the file away and dies of SIGKILL (stands still, by SIGSTOP, where the file says `stop`). Nothing of this is in the product.
 """
 
 import functools
@@ -17,11 +17,12 @@ FOLDER = Path(os.environ.get("SENSORIUM_FAULTS", "/nonexistent"))
 
 
 def die_here(point):
+    done = FOLDER / f"{point}.done"
     try:
-        (FOLDER / point).rename(FOLDER / f"{point}.done")
+        (FOLDER / point).rename(done)
     except OSError:
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSTOP if done.read_text() == "stop" else signal.SIGKILL)
 
 
 def around(owner, name, before=None, after=None):
@@ -75,6 +76,17 @@ def patch_committer(module):
     around(module.Committer, "_snapshot_due", before="processors.committed")
 
 
+def patch_transactions(module):
+    around(module.Transactions, "open", after="deciders.opened")
+    around(module.Transactions, "_produce", before="deciders.unsent", after="deciders.sent")
+    around(module.Transactions, "_insist", before="deciders.uncommitted", after="deciders.committed")
+
+
+def patch_member(module):
+    around(module, "settle", before="deciders.undecided", after="deciders.decided")
+    around(module.Member, "_answer", before="deciders.unanswered", after="deciders.answered")
+
+
 def without_key(module):
     """A build without deduplication: no key on the points, and every point counts as new."""
     original = module.tables
@@ -106,7 +118,11 @@ def without_judgement(module):
 PATCHES = {
     ("serve", "front"): {"producers.publisher": patch_publisher},
     ("serve", "projector"): {"projections.store": patch_store},
-    ("serve", "processors"): {"streams.runtime.lanes": patch_lanes, "streams.runtime.committer": patch_committer},
+    ("serve", "processors"): {"streams.runtime.lane": patch_lanes, "streams.runtime.committer": patch_committer},
+    ("serve", "deciders"): {
+        "streams.deciding.transactions": patch_transactions,
+        "streams.deciding.member": patch_member,
+    },
 }
 WITHOUT_DEDUPLICATION = {
     "projections.emotion_tables": without_key,

@@ -7,9 +7,10 @@ from typing import Any
 
 from schemas.errors import TransientFailure
 from streams.runtime.committer import Committer, Group
+from streams.runtime.lane import Surroundings
 from streams.runtime.lanes import Lanes
 from streams.topology import Limits
-from tests.drivers.streaming import MemoryPast, MemoryPublisher, at_once, counting, points
+from tests.drivers.streaming import MemoryPast, MemoryPublisher, at_once, counting, points, settle
 
 
 class World:
@@ -17,7 +18,8 @@ class World:
 
     def __init__(self) -> None:
         self.past, self.publisher = MemoryPast(), MemoryPublisher()
-        self.lanes: Lanes[Any] = Lanes(counting(limits=Limits(snapshot_events=3)), self.past, self.publisher, at_once)
+        processor = counting(limits=Limits(snapshot_events=3))
+        self.lanes: Lanes[Any] = Lanes(Surroundings(processor, self.past, self.publisher, at_once))
         self.generation, self.now = 1, 0.0
         self.commits: list[dict[int, int]] = []
         self.failures: list[TransientFailure] = []
@@ -32,6 +34,7 @@ class World:
     async def process(self, events: int) -> None:
         for _ in range(events):
             await self.lanes.take([self.past.append(points("a"))], 1)
+            await settle(self.lanes)
 
     @property
     def snapshots(self) -> list[int]:

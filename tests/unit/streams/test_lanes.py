@@ -12,6 +12,7 @@ from schemas.errors import InvalidEvent, Overloaded, TransientFailure
 from schemas.identity import derived_id
 from schemas.record import Record
 from streams.log_reader import PositionLost
+from streams.runtime.lane import Surroundings
 from streams.runtime.lanes import Lanes
 from streams.runtime.patience import Patience
 from tests.drivers.streaming import (
@@ -22,6 +23,7 @@ from tests.drivers.streaming import (
     count,
     counting,
     points,
+    settle,
     traced,
 )
 
@@ -31,18 +33,14 @@ OUT = "emotion.moments"
 class World:
     """Lanes over a log in memory. `pauses` are the seconds that were waited, without waiting them."""
 
-    def __init__(self, step: Any = count, first: int = 0) -> None:
+    def __init__(self, step: Any = count, first: int = 0, **line: Any) -> None:
         self.past, self.publisher = MemoryPast(first), MemoryPublisher()
         self.pauses: list[float] = []
         self.now = 0.0
-        self.lanes: Lanes[Any] = Lanes(
-            counting(step),
-            self.past,
-            self.publisher,
-            at_once,
-            patience=Patience(sleep=self._pause),
-            clock=lambda: self.now,
-        )
+        self.patience = Patience(sleep=self._pause)
+        around = Surroundings(counting(step, **line), self.past, self.publisher, at_once)
+        around.patience, around.clock = lambda: self.patience, lambda: self.now
+        self.lanes: Lanes[Any] = Lanes(around)
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -52,6 +50,7 @@ class World:
 
     async def take(self, *records: Record, generation: int = 1) -> None:
         await self.lanes.take(records, generation)
+        await settle(self.lanes, generation)
 
     @property
     def emitted(self) -> list[str]:
@@ -125,7 +124,7 @@ async def test_no_position_moves_while_one_output_of_those_taken_together_is_ref
     async def look(_: float) -> None:
         positions.append(world.next_offset())
 
-    world.lanes.patience.sleep = look
+    world.patience.sleep = look
     await world.take(*world.posted("a", "b", "c"))
     assert positions == [0]
     assert world.next_offset() == 3
@@ -192,14 +191,14 @@ async def test_it_says_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> No
     seen: list[str | None] = []
 
     async def look(_: float) -> None:
-        seen.append(world.lanes.patience.waiting)
+        seen.append(world.patience.waiting)
 
-    world.lanes.patience.sleep = look
+    world.patience.sleep = look
     await world.take(*world.posted("a"))
     assert seen[0] is not None
     assert "stopped at emotion.points/0@0" in seen[0]
     assert "Message size too large" in caplog.text
-    assert world.lanes.patience.waiting is None
+    assert world.patience.waiting is None
 
 
 async def test_poison_bytes_become_a_dead_letter_and_the_stream_goes_on() -> None:
@@ -354,7 +353,7 @@ async def test_whoever_looks_on_sees_that_a_state_is_being_rebuilt() -> None:
     world.past.kept = [(1, b"unreadable")]
     world.past.committed = 2
     await world.take(records[2])
-    assert world.lanes.read_back == 3, "one snapshot and two events"
+    assert world.lanes.sight.read_back == 3, "one snapshot and two events"
 
 
 async def test_folding_emits_nothing_and_fails_like_the_first_time() -> None:

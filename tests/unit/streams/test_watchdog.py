@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from schemas.errors import TransientFailure
+from streams.runtime.lane import Surroundings
 from streams.runtime.lanes import Lanes
 from streams.runtime.watchdog import Lag, Watchdog, WatchdogThread
 from streams.topology import Limits
 from tests.drivers.streaming import MemoryPast, MemoryPublisher, at_once, counting
 
+T = TypeVar("T")
 BEHIND = Lag({0: 5, 1: 1}, {0: 2})
 DONE = Lag({0: 5}, {0: 5})
 
 
-class World:
-    """A watchdog of lanes that do nothing, with a stall after 60 s and steps of at most 200 s."""
+class Telling:
+    """A heavy part with progress."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
-        processor = counting(limits=Limits(step_s=200))
-        self.lanes: Lanes[Any] = Lanes(processor, MemoryPast(), MemoryPublisher(), at_once)
+    progress = 0
+
+    async def __call__(self, request: Mapping[str, Any], /) -> Mapping[str, Any]:
+        return request
+
+
+class World:
+    """A watchdog of lanes that do nothing: a stall after 60 s, steps of at most 200 s, heavy work of at most 300 s."""
+
+    def __init__(self, heavy: Any = None) -> None:
+        self.now, self.heavy, self.away = 0.0, heavy, False
+        processor = counting(limits=Limits(step_s=200, prepare_s=300))
+        around = Surroundings(processor, MemoryPast(), MemoryPublisher(), self._blocking, heavy)
+        self.lanes: Lanes[Any] = Lanes(around)
         self.watchdog = Watchdog(self.lanes, 60, clock=lambda: self.now)
+
+    def _blocking(self, call: Callable[[], T], /) -> Awaitable[T]:
+        if self.away:
+            raise TransientFailure("away")
+        return at_once(call)
 
     def look(self, at: float, lag: Lag | None = BEHIND) -> str | None:
         self.now = at
@@ -44,7 +63,7 @@ async def test_without_lag_there_is_nothing_to_do() -> None:
 async def test_progress_of_any_kind_is_no_stall() -> None:
     world = World()
     world.look(1)
-    world.lanes.processed += 1
+    world.lanes.sight.processed += 1
     assert world.look(100) is None
     assert world.look(159, Lag({0: 5}, {0: 3})) is None, "another member commits"
     assert world.look(218, Lag({0: 5}, {0: 3})) is None
@@ -55,7 +74,7 @@ async def test_a_state_that_is_still_being_rebuilt_is_no_stall() -> None:
     world = World()
     world.look(1)
     for at in (50, 100, 150):
-        world.lanes.read_back += 1
+        world.lanes.sight.read_back += 1
         assert world.look(at) is None
     assert world.look(210) is not None, "but it must go on"
 
@@ -67,19 +86,51 @@ async def test_an_outage_is_no_stall() -> None:
     assert world.look(501) is None
 
 
-async def test_patience_is_no_stall() -> None:
+async def test_a_partition_that_waits_patiently_is_no_stall_but_the_others_may_be() -> None:
     world = World()
-    world.look(1)
-    world.lanes.patience.waiting = "a refused output"
-    assert world.look(500) is None
-    world.lanes.patience.waiting = None
+    world.away = True
+    world.lanes.open(0)
+    while not world.lanes.waiting:  # noqa: ASYNC110 - it is the lane's own business when
+        await asyncio.sleep(0)
+    alone = Lag({0: 5}, {0: 2})
+    world.look(1, alone)
+    assert world.look(500, alone) is None
     assert world.look(501) is None
-    assert world.look(560) is not None
+    assert world.look(561) == "counting: nothing was processed for 60 s although 1 events wait"
+    await world.lanes.close()
+
+
+async def test_only_the_members_own_partitions_count() -> None:
+    world = World()
+    world.look(1, Lag({0: 5, 1: 1}, {0: 2}, {1}))
+    assert world.look(62, Lag({0: 5, 1: 1}, {0: 2, 1: 1}, {1})) is None, "another member's work may take its time"
+    assert world.look(200, Lag({0: 5, 1: 1}, {0: 2, 1: 1}, {1})) is None
+    assert world.look(259, Lag({0: 5, 1: 1}, {0: 2, 1: 1}, {0})) is None
+    assert world.look(260, Lag({0: 5, 1: 1}, {0: 2, 1: 1}, {0})) is not None
+
+
+async def test_heavy_work_that_tells_nothing_has_its_own_time() -> None:
+    world = World()
+    world.lanes.sight.preparing = 2
+    world.look(1)
+    assert world.look(300) is None
+    assert world.look(301) == "counting: the heavy part has not moved for 300 s, with 2 events in its hands"
+
+
+async def test_heavy_work_that_tells_its_progress_has_to_go_on_telling() -> None:
+    world = World(heavy=Telling())
+    world.lanes.sight.preparing = 1
+    world.look(1)
+    for at in range(50, 1000, 50):
+        world.heavy.progress += 1
+        assert world.look(at) is None
+    assert world.look(1009) is None
+    assert world.look(1010) == "counting: the heavy part has not moved for 60 s, with 1 events in its hands"
 
 
 async def test_a_step_has_its_own_time() -> None:
     world = World()
-    world.lanes.stepping = "emotion.points/0@7"
+    world.lanes.sight.stepping = "emotion.points/0@7"
     world.look(1)
     assert world.look(150) is None
     assert world.look(201) == "counting: the step at emotion.points/0@7 takes longer than 200 s"
