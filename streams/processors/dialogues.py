@@ -46,7 +46,7 @@ class Thresholds:
     hole_ms: int = 2_000
     reach_ms: int = 3_600_000
     unreadable_ms: int = 60_000
-    same_share: float = 0.6
+    same_share: float = 0.75
     minimum_ms: int = 0
     forget_ms: int = 8 * DAY_MS
     device_bytes: int = 128 << 10
