@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.errors import TransientFailure
 from schemas.record import Record
+from streams.deciding.transactions import Fenced
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +25,23 @@ _OUTAGES: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a process belongs to the groups: one that comes back under its name goes on at once.
+
+    One that is silent for `session_s` seconds loses its partitions.
+    """
+
+    instance: str
+    session_s: float = 10.0
+
+
 class CommandReader:
     """For one thread. `assigned` is None until the group has said which partitions are ours (maybe none)."""
 
-    def __init__(self, bootstrap: str, group: str, topic: str, *, session_s: float = 10.0) -> None:
+    def __init__(self, bootstrap: str, group: str, topic: str, membership: Membership) -> None:
         self._topic = topic
-        self._consumer = Consumer(_settings(bootstrap, group, session_s), logger=log)
+        self._consumer = Consumer(_settings(bootstrap, group, membership), logger=log)
         self.assigned: frozenset[int] | None = None
         self.generation = 0
         """Changes with every assignment: whatever was known of a partition before may be stale."""
@@ -42,7 +55,7 @@ class CommandReader:
         """Take what has come, by partition; waits up to `timeout_s` for the first command and not at all for more.
 
         Raises:
-            TransientFailure: the topic cannot be read.
+            TransientFailure: the topic cannot be read. Fenced: another process goes by our instance's name.
         """
         first = self._consumer.poll(timeout_s)
         if first is None:
@@ -52,6 +65,8 @@ class CommandReader:
             if (error := message.error()) is None:
                 record = _record(message)
                 batch.setdefault(record.partition, []).append(record)
+            elif error.fatal():
+                raise Fenced(f"{self._topic} is not ours any more: {error.str()}")
             elif error.code() not in _OUTAGES and not error.retriable():
                 raise TransientFailure(f"{self._topic} cannot be read: {error.str()}")
         return batch
@@ -81,18 +96,19 @@ class CommandReader:
         self.generation += 1
 
 
-def _settings(bootstrap: str, group: str, session_s: float) -> dict[str, Any]:
+def _settings(bootstrap: str, group: str, membership: Membership) -> dict[str, Any]:
     return {
         "bootstrap.servers": bootstrap,
         "client.id": group,
         "group.id": group,
+        "group.instance.id": membership.instance,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
         "auto.offset.reset": "error",
         "allow.auto.create.topics": False,
-        "session.timeout.ms": int(session_s * 1000),
-        "heartbeat.interval.ms": int(session_s * 250),
+        "session.timeout.ms": int(membership.session_s * 1000),
+        "heartbeat.interval.ms": int(membership.session_s * 250),
         "partition.assignment.strategy": "range",
         "reconnect.backoff.max.ms": 1000,
         "fetch.queue.backoff.ms": 20,

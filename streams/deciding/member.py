@@ -12,7 +12,7 @@ from producers.publisher import Message, Publisher
 from schemas.errors import InvalidEvent, Overloaded, TransientFailure
 from schemas.record import Record
 from streams.deciding.answers import answered
-from streams.deciding.commands import CommandReader
+from streams.deciding.commands import CommandReader, Membership
 from streams.deciding.history import History, snapshot
 from streams.deciding.ledger import Ledger
 from streams.deciding.settling import Batch, settle
@@ -35,17 +35,21 @@ class Member:
     """Runs until `stop` is set. Raises `Fenced` and `PositionLost`: the process has to be started again."""
 
     def __init__(
-        self, bootstrap: str, decider: Decider[Any], publisher: Publisher, stop: threading.Event, session_s: float
+        self,
+        bootstrap: str,
+        decider: Decider[Any],
+        publisher: Publisher,
+        stop: threading.Event,
+        membership: Membership,
     ) -> None:
         self._bootstrap, self._decider, self._publisher, self._stop = bootstrap, decider, publisher, stop
-        self._session_s = session_s
+        self._membership = membership
         self._partitions: dict[int, _Partition] = {}
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Take part; `on_ready` is called once the group has said what is ours and that is known to its end."""
-        reader = CommandReader(
-            self._bootstrap, self._decider.consumer, self._decider.commands, session_s=self._session_s
-        )
+        decider = self._decider
+        reader = CommandReader(self._bootstrap, decider.consumer, decider.commands, self._membership)
         told, generation = False, 0
         try:
             while not self._stop.is_set():

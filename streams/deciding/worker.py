@@ -10,10 +10,11 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from producers.publisher import Publisher
+from streams.deciding.commands import Membership
 from streams.deciding.member import Member
 from streams.decisions import Decider
 from streams.runtime.quiet import quieten
@@ -24,9 +25,12 @@ FAILED: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """Times of the process, in seconds. `session_s`: a member that is silent for so long loses its partitions."""
+    """How this process belongs to the deciders' groups, and how long it may take to end, in seconds.
 
-    session_s: float = 10.0
+    Two processes that share the work need two instance names; one that was killed goes on at once under its old one.
+    """
+
+    membership: Membership = field(default_factory=lambda: Membership("deciders"))
     exit_within_s: float = 15.0
 
 
@@ -66,7 +70,7 @@ def work(
 
     def one(decider: Decider[Any]) -> None:
         try:
-            Member(bootstrap, decider, publisher, stop, settings.session_s).run(ready)
+            Member(bootstrap, decider, publisher, stop, settings.membership).run(ready)
         except Exception:
             log.exception("%s failed; exiting to be started again", decider.consumer)
             failed.set()

@@ -26,6 +26,7 @@ from schemas.record import Record
 from schemas.topics import TOPICS
 from streams.deciders_table import deciders
 from streams.deciding import worker
+from streams.deciding.commands import Membership
 from streams.decisions import Accepted, Command, Decider, Refused
 from streams.log_reader import LogReader, TopicPartition
 from tests.drivers.waiting import eventually
@@ -125,13 +126,13 @@ class DecidingSite:
         return [at_site(DECIDERS[name], self.prefix, **changed) for name in names or DECIDERS]
 
     @contextmanager
-    def deciding(self, *names: str, session_s: float = 6.0, **changed: Any) -> Generator[None]:
+    def deciding(self, *names: str, **changed: Any) -> Generator[None]:
         """Deciders at work in threads of this process."""
         stop, ready, code = threading.Event(), threading.Event(), list[int]()
         wanted = self.deciders(*names, **changed)
 
         def run() -> None:
-            settings = worker.WorkerSettings(session_s)
+            settings = worker.WorkerSettings(Membership(f"{self.prefix}thread", 6.0))
             code.append(worker.work(self.bootstrap, wanted, stop, settings=settings, on_ready=ready.set))
 
         thread = threading.Thread(target=run)
@@ -144,12 +145,12 @@ class DecidingSite:
             thread.join(30)
         assert code == [0]
 
-    def process(self, *names: str, faults: Path | None = None, session_s: float = 6.0) -> subprocess.Popen[bytes]:
+    def process(self, *names: str, faults: Path | None = None, instance: str = "a") -> subprocess.Popen[bytes]:
         """Deciders at work in a process of their own that may be killed."""
-        plan = {"bootstrap": self.bootstrap, "prefix": self.prefix, "names": names, "session_s": session_s}
+        plan = {"bootstrap": self.bootstrap, "prefix": self.prefix, "names": names, "instance": instance}
         path = [str(ROOT), *([str(ROOT / "tests/drivers/faults")] if faults else [])]
         more = {"PYTHONPATH": os.pathsep.join(path), "SENSORIUM_FAULTS": str(faults or "/nonexistent")}
-        command = [sys.executable, str(ROOT / "tests/drivers/decider_main.py"), json.dumps(plan)]
+        command = [sys.executable, str(ROOT / "tests/drivers/decider_main.py"), json.dumps(plan), "serve", "deciders"]
         return subprocess.Popen(command, env=os.environ | more)
 
     def send(self, command: str, key: str, record: Mapping[str, Any], command_id: str = "", **headers: bytes) -> str:

@@ -1,7 +1,8 @@
 """Found by the interpreter of every process of a stack under test: kills that process at a chosen point, once.
 
 The point is chosen while the stack runs: a file named after it appears in SENSORIUM_FAULTS; the process that comes by
-takes the file away and dies of SIGKILL (stands still, by SIGSTOP, where the file says `stop`). Nothing of this is in the product.
+takes the file away and dies of SIGKILL (where the file says `stop`, it stands still by SIGSTOP). Nothing of this is
+in the product.
 """
 
 import functools
