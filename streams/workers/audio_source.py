@@ -84,7 +84,8 @@ class AudioSource:
         assert self._client is not None  # noqa: S101 - `_read` has made sure of it
         url = f"{self._base}/api/v1/internal/chunks/{claim['chunk_id']}/audio"
         try:
-            with self._client.stream("GET", url) as response:
+            # With the hash the service finds the file before its read model knows the chunk.
+            with self._client.stream("GET", url, params={"sha256": str(claim["sha256"]).lower()}) as response:
                 if response.status_code in _GONE:
                     raise _gone(claim)
                 if response.status_code != 200:

@@ -45,7 +45,7 @@ def test_from_the_service_with_the_internal_token() -> None:
     source = served(answer)
     assert source.fetch(CLAIM) == AUDIO
     source.close()
-    assert str(asked[0].url) == "http://ingest:8000/api/v1/internal/chunks/c1/audio"
+    assert str(asked[0].url) == f"http://ingest:8000/api/v1/internal/chunks/c1/audio?sha256={CLAIM['sha256']}"
     assert asked[0].headers["authorization"] == "Bearer token"
 
 
