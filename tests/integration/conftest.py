@@ -104,7 +104,7 @@ def embedded_postgres(home: Path, stack: ExitStack) -> str:
 
 
 def container_kafka(_home: Path, stack: ExitStack) -> str:
-    from testcontainers.kafka import KafkaContainer
+    from testcontainers.community.kafka import KafkaContainer
 
     container = KafkaContainer(KAFKA_IMAGE).with_kraft()
     for name, value in KAFKA_CONTAINER.items():
@@ -113,7 +113,7 @@ def container_kafka(_home: Path, stack: ExitStack) -> str:
 
 
 def container_postgres(_home: Path, stack: ExitStack) -> str:
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
     return started(PostgresContainer(POSTGRES_IMAGE, driver=None), stack).get_connection_url()
 
