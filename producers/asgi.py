@@ -37,7 +37,11 @@ def compose(gateway: Gateway, app: FastAPI, page: PageHook | None = None) -> Asg
     The caller starts and stops the gateway in the app's lifespan: `await gateway.start()`, `await gateway.stop()`.
     """
     app.include_router(router(gateway, page))
-    return Dispatcher(gateway.hot_routes, with_cors(app, gateway.cors))
+    hot_routes = gateway.hot_routes
+    if gateway.recorders:
+        app.include_router(gateway.recorders.router())
+        hot_routes = hot_routes | gateway.recorders.hot_routes
+    return Dispatcher(hot_routes, with_cors(app, gateway.cors))
 
 
 def with_cors(app: AsgiApp, cors: Cors) -> AsgiApp:

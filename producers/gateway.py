@@ -31,10 +31,13 @@ from producers.answers import (
 from producers.appending import Appender
 from producers.bodies import ClientGone, Limits, Traffic, is_json, prefers_async, read_body
 from producers.cors import Cors
+from producers.device_tokens import DeviceTokens
 from producers.frames import Frame, FrameStore, decode_frame
 from producers.health import KafkaWatch
 from producers.leniency import FramePost, TooMuch, Unacceptable, not_json, read_frame, read_totals
 from producers.publisher import Publisher
+from producers.recorder_limits import RecorderOptions
+from producers.recorders import Directory, Recorders
 from producers.replies import ReplyReader
 from producers.times import UnreadableTime
 from producers.truncation import truncate
@@ -51,7 +54,10 @@ Handler = Callable[[bytes, Headers], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """What a gateway is told: addresses, secrets, zones, limits; seconds for Kafka's acknowledgement and a reply."""
+    """What a gateway is told: addresses, secrets, zones, limits; seconds for Kafka's acknowledgement and a reply.
+
+    `recorders` None: it takes no sound, and needs neither an audio folder nor the topic of device tokens.
+    """
 
     bootstrap: str
     keyring: KeyRing
@@ -63,6 +69,7 @@ class GatewayOptions:
     kafka_deadline_s: float = 5.0
     reply_wait_s: float = 2.0
     limits: Limits = field(default_factory=Limits)
+    recorders: RecorderOptions | None = None
 
 
 def calm_garbage_collector() -> None:
@@ -79,7 +86,12 @@ class Gateway:
     """One process's gateway: the raw routes in `hot_routes`, everything it shares as attributes."""
 
     def __init__(
-        self, options: GatewayOptions, *, publisher: Publisher | None = None, replies: ReplyReader | None = None
+        self,
+        options: GatewayOptions,
+        *,
+        publisher: Publisher | None = None,
+        replies: ReplyReader | None = None,
+        directory: Directory | None = None,
     ) -> None:
         self.options = options
         self.publisher = publisher or Publisher(
@@ -102,21 +114,31 @@ class Gateway:
             ("POST", "/api/emotions/batch"): batch,
             ("POST", "/api/stream/frame"): frame,
         }
+        self.recorders: Recorders | None = None
+        if options.recorders:
+            known = directory or DeviceTokens(options.bootstrap)
+            zone = (self.zone, self.zone_name)
+            self.recorders = Recorders(options.recorders, known, self.appender, self.cors, zone)
 
     @property
     def ready(self) -> bool:
-        """Whether Kafka answers and replies are read: posts before that are 503."""
-        return self.replies.ready and self.kafka.reachable
+        """Whether Kafka answers, replies are read and device tokens known: posts before that are 503."""
+        is_known = self.recorders is None or self.recorders.directory.ready
+        return self.replies.ready and self.kafka.reachable and is_known
 
     async def start(self) -> None:
         """Begin to watch Kafka and to read replies; returns at once, `ready` says when it is done."""
         calm_garbage_collector()
         await self.replies.start()
         self.kafka.start()
+        if self.recorders:
+            self.recorders.start()
 
     async def stop(self) -> None:
         """Finish what is under way and let go of Kafka."""
         await self.kafka.stop()
+        if self.recorders:
+            await self.recorders.stop()
         await self.replies.stop()
         await asyncio.to_thread(self.publisher.close)
 
@@ -188,13 +210,14 @@ class Gateway:
 
     def health(self) -> dict[str, Any]:
         """What `/health` says; from memory, so it never waits for Kafka."""
-        return {
+        report = {
             "ok": self.ready,
             "status": "ok" if self.ready else "unavailable",
             "kafka": self.kafka.report(),
             "replies": {"ready": self.replies.ready},
             "posts_under_way": self.traffic.posts,
         }
+        return report | self.recorders.health() if self.recorders else report
 
     async def _read(self, body: bytes, read: Callable[[], T]) -> T:
         """Read a small body here and a big one in a thread, a few of those at once."""
