@@ -18,6 +18,7 @@ import msgspec
 
 from streams.workers import BadInput
 from streams.workers.audio_source import AudioSource
+from streams.workers.settings import set_network
 from streams.workers.transcripts import Segment, Task, Transcript, as_mapping
 from streams.workers.whisper_audio import RATE, Samples, assemble
 from streams.workers.whisper_clips import Clip, Cutting, clips, speech
@@ -37,7 +38,8 @@ class WhisperOptions:
     - `language`: of all speech, or None to hear which; with too little to hear it from, `usual_languages` decide.
     - `threads`: of one transcription; `beam`: hypotheses kept (5, Whisper's own).
     - `longest_s`: speech of one dialogue beyond which it is refused.
-    - `folder`, `base_url`, `internal_token`: where the audio is (`AudioSource`).
+    - `folder`, `base_url`, `internal_token`, `timeout_s`: where the audio is (`AudioSource`).
+    - `network`: proxies and certificates for it and for downloads (`workers.settings.network`).
     """
 
     fast: str = "base"
@@ -55,6 +57,7 @@ class WhisperOptions:
     base_url: str | None = None
     internal_token: str = field(default="", repr=False)
     timeout_s: float = 60.0
+    network: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     cutting: Cutting = field(default_factory=Cutting)
     guards: Guards = field(default_factory=Guards)
 
@@ -70,10 +73,12 @@ def open_worker(options: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Map
         ModelMissing: the fast model cannot be had.
     """
     chosen = msgspec.convert(dict(options), WhisperOptions)
+    set_network(chosen.network)
     models = Models(chosen, _tell)
     models.get("FAST")
     models.prepare_accurate()
-    return Transcriber(chosen, models, AudioSource(chosen.folder, chosen.base_url, chosen.internal_token))
+    source = AudioSource(chosen.folder, chosen.base_url, chosen.internal_token, timeout_s=chosen.timeout_s)
+    return Transcriber(chosen, models, source)
 
 
 def _tell(line: str) -> None:
@@ -94,7 +99,7 @@ class Models:
         self._shelf = Shelf(Path(options.cache).expanduser(), options.download)
         self._load = load or _load
         self._loaded: dict[str, Model] = {}
-        self.accurate_available = False
+        self._accurate_available = False
 
     def name(self, asr_pass: str) -> str:
         """The model's name by pass."""
@@ -111,14 +116,20 @@ class Models:
             self._tell(f"Whisper {name}: loaded in {time.monotonic() - began:.1f} s")
         return self._loaded[name]
 
-    def prepare_accurate(self) -> None:
-        """Find out whether there can be a second pass; a model to be downloaded counts from when it is there."""
+    @property
+    def accurate_available(self) -> bool:
+        """Whether a second pass can follow: its model is another one and on this machine."""
         accurate = self._options.accurate
-        if not accurate or accurate == self._options.fast:
+        if not self._accurate_available and accurate and accurate != self._options.fast:
+            self._accurate_available = is_at_hand(accurate, self._shelf)
+        return self._accurate_available
+
+    def prepare_accurate(self) -> None:
+        """Say whether there will be a second pass; let its model be fetched beside the work when it has to be."""
+        accurate = self._options.accurate
+        if self.accurate_available or not accurate or accurate == self._options.fast:
             return
-        if is_at_hand(accurate, self._shelf):
-            self.accurate_available = True
-        elif self._options.download:
+        if self._options.download:
             threading.Thread(target=self._fetch_accurate, name="accurate-model", daemon=True).start()
         else:
             self._tell(f"No second pass: Whisper {accurate} is not on this machine and downloads are switched off")
@@ -126,7 +137,6 @@ class Models:
     def _fetch_accurate(self) -> None:
         try:
             obtain(self._options.accurate, self._shelf, self._tell)
-            self.accurate_available = True
         except ModelMissing as missing:
             self._tell(f"No second pass: {missing}")
 

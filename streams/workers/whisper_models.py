@@ -100,14 +100,10 @@ def _has_size(folder: Path, parts: list[_Part]) -> bool:
 
 
 def _fetched_before(name: str, shelf: Shelf) -> Path | None:
-    """What faster-whisper has downloaded into this cache; asks no network."""
-    from faster_whisper.utils import download_model
-
-    try:
-        found = Path(download_model(name, local_files_only=True, cache_dir=str(shelf.cache)))
-    except (OSError, ValueError):  # the hub's "not in the cache", "no such model"
-        return None
-    return found if _is_whole(found) else None
+    """What faster-whisper has downloaded into this cache before, as the hub lays it out; asks no network."""
+    repository = name.replace("/", "--") if "/" in name else f"*--faster-whisper-{name}"
+    found = shelf.cache.glob(f"models--{repository}/snapshots/*")
+    return next((folder for folder in sorted(found) if _is_whole(folder)), None)
 
 
 def _parts(name: str) -> list[_Part]:
@@ -197,7 +193,7 @@ def _same_size(one: Path, other: Path) -> bool:
 def _download(name: str, shelf: Shelf, tell: Tell) -> Path:
     if not shelf.download:
         raise ModelMissing(_sentence(name, shelf, "downloads are switched off"))
-    from faster_whisper.utils import download_model
+    from faster_whisper.utils import download_model  # heavy: only who downloads needs it
 
     tell(f"Whisper {name}: downloading")
     with _progress(name, shelf.cache, tell):

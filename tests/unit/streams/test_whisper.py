@@ -1,4 +1,4 @@
-"""A task goes in, a transcript comes out: what the model is asked, and what becomes of its words. The model is a fake."""
+"""A task goes in, a transcript comes out: what the model is asked, what becomes of its words. The model is a fake."""
 
 from __future__ import annotations
 
