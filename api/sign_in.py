@@ -68,7 +68,7 @@ class SignIn:
         if not header.strip():
             raise refused("Missing Authorization header")
         scheme, token = _parts(header)
-        if scheme != "bearer":
+        if scheme != "bearer" or not token:
             raise refused("Invalid authorization scheme")
         if self._is_admin_token(token):
             return _TOKEN_HOLDER
