@@ -24,6 +24,7 @@ from streams.runtime.patience import Patience
 from streams.runtime.preparation import Workshop, prepare
 from streams.runtime.rebuild import rebuild
 from streams.runtime.sight import Calls, Sight
+from streams.runtime.together import Together
 from streams.steps import Heavy
 from streams.topology import Processor
 
@@ -53,6 +54,10 @@ class Surroundings(Generic[S]):
     patience: Callable[[], Patience] = Patience
     clock: Callable[[], float] = time.monotonic
     sight: Sight = field(default_factory=Sight)
+    steps: Calls = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.steps = Together(self.blocking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +256,11 @@ class Lane(Generic[S]):
         """Take the step on one or more of the records, in their order."""
         prepared = [(one.record, one.preparing.result() if one.preparing else None) for one in pieces]
         what = f"{self._processor.name}: step failed for now"
-        decided = await self._patiently(lambda: self._steps(prepared), what)
+
+        async def attempt() -> list[Decision[S]]:
+            return await self._around.steps(lambda: self._steps(prepared))
+
+        decided = await self._patience.until_done(attempt, what)
         for piece, decision in zip(pieces, decided, strict=False):
             if decision.failure is not None and piece.record:
                 self._tell(piece.record, decision.failure)
