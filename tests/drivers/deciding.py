@@ -94,12 +94,12 @@ def device(device_id: str | None = None, token: str | None = None, **changed: An
 class DecidingSite:
     """Topics of deciders under a random prefix, on a shared broker."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, *more_topics: str) -> None:
         self.bootstrap = bootstrap
         self.prefix = f"d{uuid.uuid4().hex[:8]}."
         topics.ensure(bootstrap, TOPICS)
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        names = ("devices.commands", "devices.events", "devices.tokens", "users.commands", "users.events")
+        names = ("devices.commands", "devices.events", "devices.tokens", "users.commands", "users.events", *more_topics)
         self.topics = {name: self.prefix + name for name in names}
         config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048576"}
         wanted = [NewTopic(name, 1, 1, config=config) for name in self.topics.values()]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
+from api.answers import problem
 from producers.commands import CommandAnswer
 from projections.queries import devices, users
+from projections.queries.errors import Unavailable
 from schemas import serde
 from schemas.envelope import unseal
 from schemas.errors import Forgotten
@@ -20,6 +23,15 @@ from streams.decisions import Command, Refused
 from tests.drivers.deciding import AT_US, DECIDERS, RING
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 20) -> None:
+    """Await a condition; TimeoutError after so long."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.02)
 
 
 def moment(at_us: int) -> datetime:
@@ -153,12 +165,14 @@ def public(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def app_of(*routers: Any) -> FastAPI:
-    """An app of these routers with the API's errors."""
-    from api.app import _unavailable
-    from projections.queries.errors import Unavailable
-
+    """An app of these routers, with the API's answer to a database that is away."""
     app = FastAPI()
     for router in routers:
         app.include_router(router)
-    app.add_exception_handler(Unavailable, _unavailable)
+
+    async def unavailable(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, Unavailable)
+        return problem(503, "Service Unavailable", str(error), {"Retry-After": str(error.retry_after_s)})
+
+    app.add_exception_handler(Unavailable, unavailable)
     return app

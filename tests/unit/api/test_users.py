@@ -20,7 +20,7 @@ from api.sign_in import SignIn, SignInOptions
 from projections.queries.errors import Unavailable
 from schemas.errors import TransientFailure
 from tests.drivers.deciding import RING
-from tests.drivers.desk import Desk, app_of
+from tests.drivers.desk import Desk, app_of, until
 
 SECRET = "s" * 32
 ADMIN = {"Authorization": "Bearer admin-token"}
@@ -73,7 +73,11 @@ async def test_a_user_is_created_and_signs_in(client: httpx.AsyncClient, desk: D
     claims = jwt.decode(answer["access_token"], SECRET, ["HS256"])
     assert claims["sub"] == user["user_id"]
     assert 86_300 < claims["exp"] - time.time() < 86_500
-    await asyncio.sleep(0)
+
+    async def told() -> bool:
+        return bool(desk.told)
+
+    await until(told)
     assert desk.told == [("RecordSignIn", {"user_id": user["user_id"]})]
 
 
@@ -261,8 +265,11 @@ async def test_the_first_administrator_waits_for_kafka(
     monkeypatch.setattr(first_admin, "RETRY_S", 0)
     desk.failure = TransientFailure("away")
     making = asyncio.create_task(first_admin.ensure(people, first_admin.FirstAdmin("root", "secret1")))
-    while desk.refused < 3:
-        await asyncio.sleep(0)
+
+    async def refused() -> bool:
+        return desk.refused >= 3
+
+    await until(refused)
     assert not making.done()
     desk.failure = None
     await making
