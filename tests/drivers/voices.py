@@ -43,11 +43,15 @@ def spoken(spans: Spans, length_ms: int) -> np.ndarray:
     return sound
 
 
-def encoded(samples: np.ndarray, container: str, codec: str, rate: int = 48_000, layout: str = "mono") -> bytes:
-    """The sound in another format, rate and number of channels."""
+def encoded(
+    samples: np.ndarray, container: str, codec: str, rate: int = 48_000, layout: str = "mono", **settings: int
+) -> bytes:
+    """The sound in another format, rate and number of channels; `settings` of the codec, such as `bit_rate`."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
+        for name, value in settings.items():
+            setattr(stream, name, value)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = RATE
         resampler = av.AudioResampler(stream.format, layout, rate, frame_size=stream.frame_size or 1024)
