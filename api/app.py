@@ -6,18 +6,43 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 
 from api.answers import problem
+from api.audio_files import AudioOptions
+from api.commanding import Writes
 from api.live import Hub
-from api.routes import as_of, live, logs, moments, page, persons, registry, sessions, summary
+from api.routes import (
+    analysis,
+    analytics,
+    as_of,
+    audio,
+    devices,
+    exports,
+    live,
+    logs,
+    moments,
+    page,
+    persons,
+    registry,
+    reviews,
+    sales,
+    sales_analyses,
+    sessions,
+    summary,
+    users,
+)
+from api.sales_commands import Appends, Commands
+from api.sign_in import SignIn, SignInOptions
 from projections.queries.changes import listen
 from projections.queries.database import Database
 from projections.queries.errors import Unavailable, UnknownAsOf
+from schemas.envelope import KeyRing
 
 DEFAULT_NAME: Final = "Entrance Camera"
 """What seed 001 calls every device."""
@@ -35,6 +60,27 @@ def default_name(_device_id: str) -> str:
     return DEFAULT_NAME
 
 
+class Writer(Writes, Appends, Protocol):
+    """What is needed of `producers.commands.Writer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sales:
+    """What the routes of sales audio need besides the database.
+
+    Without `writer` they only read, without `audio` nothing can be heard. `admin` lets callers in and says their
+    names where something else than `sign_in` does. Days are those of `zone` (IANA) where none is asked for.
+    """
+
+    sign_in: SignInOptions
+    keyring: KeyRing
+    writer: Writer | None = None
+    audio: AudioOptions | None = None
+    zone: str = "Europe/Belgrade"
+    admin: Admission | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """What the routes answer from. `admission` is a FastAPI dependency that refuses by raising HTTPException."""
@@ -44,6 +90,7 @@ class Api:
     frame_fps: Callable[[str], float] = no_frames
     device_names: Callable[[str], str] = default_name
     admission: Admission | None = None
+    sales: Sales | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -65,9 +112,10 @@ def wire(
     frame_fps: Callable[[str], float] = no_frames,
     device_names: Callable[[str], str] = default_name,
     admission: Admission | None = None,
+    sales: Sales | None = None,
 ) -> Api:
-    """An Api over one PostgreSQL; nothing is opened yet."""
-    return Api(Database(database_url), Hub(partial(listen, database_url)), frame_fps, device_names, admission)
+    """An Api over one PostgreSQL; nothing is opened yet. Without `sales` there are no routes of sales audio."""
+    return Api(Database(database_url), Hub(partial(listen, database_url)), frame_fps, device_names, admission, sales)
 
 
 def routers(api: Api) -> Sequence[APIRouter]:
@@ -79,9 +127,42 @@ def routers(api: Api) -> Sequence[APIRouter]:
     read.include_router(live.build(api.hub))
     guarded = APIRouter(dependencies=guards)
     guarded.include_router(summary.build(api.database, api.frame_fps, api.device_names))
+    spoken = [] if api.sales is None else _sales_routers(api.database, api.sales)
     behind_proxy = APIRouter(prefix="/api")
-    behind_proxy.include_router(read)
-    return [read, behind_proxy, guarded, registry.build(), page.build()]
+    for router, guard in ((read, []), *((_under_v1(router), guard) for router, guard in spoken)):
+        behind_proxy.include_router(router, dependencies=guard)
+    own = APIRouter()
+    for router, guard in spoken:
+        own.include_router(router, dependencies=guard)
+    return [read, behind_proxy, guarded, own, registry.build(), page.build()]
+
+
+def _sales_routers(database: Database, parts: Sales) -> Sequence[tuple[APIRouter, Sequence[Any]]]:
+    """Sales audio, each with what guards it besides itself."""
+    sign_in = SignIn(parts.sign_in, database)
+    admin, commands = parts.admin or sign_in.admin, Commands(parts.writer, parts.keyring)
+    guard = [Depends(admin)]
+    found: list[tuple[APIRouter, Sequence[Any]]] = [
+        (analytics.build(database), guard),
+        (reviews.build(database, commands, admin), guard),
+        (analysis.build(database, commands, admin), guard),
+        (exports.build(database), guard),
+        (sales_analyses.build(database, parts.zone, commands, admin, parts.now), guard),
+        (sales.build(database, parts.zone, parts.now), guard),
+    ]
+    if parts.writer is not None:
+        people = users.People(database, parts.writer, sign_in, parts.keyring)
+        found += [(devices.build(database, parts.writer, sign_in), ()), (users.build(people), ())]
+    if parts.audio is not None:
+        found.append((audio.build(database, parts.audio, admin), ()))
+    return found
+
+
+def _under_v1(router: APIRouter) -> APIRouter:
+    """The routes of a router that live under /v1."""
+    kept = APIRouter()
+    kept.routes += [route for route in router.routes if getattr(route, "path", "").startswith("/v1/")]
+    return kept
 
 
 def install(app: FastAPI, api: Api) -> None:

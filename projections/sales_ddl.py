@@ -208,6 +208,9 @@ VIEWS: Final[Mapping[str, tuple[str, ...]]] = {
         "prompt_version", "attempted", "quality_score", "categories", "closing_question", "customer_reaction",
         "evidence_quotes", "quotes", "quotes_dropped", "summary", "confidence", "error", *_COSTED,
     ),
+    "analysis_wants": (
+        "dialogue_id", "run", "kind", "revision", "nth", "model", "prompt_version", "requested_by", "wanted_at",
+    ),
     "spoken_texts": ("dialogue_id", "search"),
     "dialogue_heads": (
         "dialogue_id", "revision", "status", "merged_into", "device_id", "point_id", "register_id", "start_ts",

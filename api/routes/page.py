@@ -21,6 +21,8 @@ POLICY: Final = "; ".join(
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self'",
+        # What was said, fetched with the token and played from memory.
+        "media-src 'self' blob:",
         "connect-src 'self'",
         "manifest-src 'self'",
         "base-uri 'none'",
@@ -89,11 +91,17 @@ async def page(request: Request) -> Response:
     return await _file(request, "index.html")
 
 
+async def sales_page(request: Request) -> Response:
+    """The page of sales audio."""
+    return await _file(request, "sales.html")
+
+
 def build() -> APIRouter:
     """The routes; nobody needs to be admitted to see an empty page."""
     router = APIRouter(include_in_schema=False)
     router.add_api_route("/ui", page, methods=["GET"])
     router.add_api_route("/ui/", page, methods=["GET"])
+    router.add_api_route("/ui/sales", sales_page, methods=["GET"])
 
     @router.get("/assets/{name}")
     async def get_asset(request: Request, name: str) -> Response:

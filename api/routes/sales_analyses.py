@@ -1,0 +1,187 @@
+"""/v1/sales/analysis and costs: analyse a range with another model, compare versions, correct what was heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from api import sales_overview, sales_shapes
+from api.bodies import documented, reads
+from api.parameters import Text
+from api.routes.analysis import analysable
+from api.routes.sales import MODEL, range_of
+from api.sales_commands import Commands, Wish
+from api.sales_days import DaysQuery
+from projections.queries import sales_dialogue, sales_versions
+from projections.queries.database import Database
+
+MOST: Final = 10_000
+"""Dialogues that are compared, or analysed again, at a time."""
+AT_ONCE: Final = 50
+_Name = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+class RerunOrder(DaysQuery):
+    """Which dialogues are to be analysed again, and with what; null: as it is configured."""
+
+    point: UUID | None = None
+    model: _Name | None = None
+    prompt_version: _Name | None = None
+    limit: int = Field(1000, ge=1, le=MOST, description="At most so many, the earliest first.")
+
+
+class CompareQuery(DaysQuery):
+    """Parameters of GET /v1/sales/analysis/compare."""
+
+    point: UUID | None = None
+    a_model: _Name | None = None
+    a_prompt: _Name | None = None
+    b_model: _Name | None = None
+    b_prompt: _Name | None = None
+    limit: int = Field(100, ge=0, le=1000, description="Dialogues shown that the two disagree on.")
+    as_of: Text | None = Field(None, description="Name of a view of the past; see /v1/as-of.")
+
+
+class Correction(BaseModel):
+    """What was really said."""
+
+    text: Annotated[Text, Field(min_length=1, max_length=50_000)]
+    reanalyse: bool = False
+
+
+def build(
+    database: Database,
+    zone: str,
+    commands: Commands,
+    admin: Any,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> APIRouter:
+    """The routes; `admin` is the dependency that lets callers in and says their names."""
+    router = APIRouter(prefix="/v1/sales", tags=["sales"])
+    _add_rerun(router, database, commands, (zone, admin, now))
+    _add_comparison(router, database, zone, now)
+    _add_correction(router, database, commands, admin)
+
+    @router.get("/costs", summary="Costs of analyses per day", response_model=dict[str, Any])
+    async def get_costs(request: Request, query: Annotated[DaysQuery, Query()]) -> Response:
+        """By the day an analysis ended, its model and prompt; `cost_micros` are millionths of a US dollar."""
+        days = query.days(zone, now())
+        rows = await database.read(
+            partial(sales_versions.costs, first=days.start, end=days.end, zone=days.zone), model=MODEL
+        )
+        span = {"from": days.first, "to": days.last, "zone": days.zone}
+        return sales_shapes.tagged(
+            request, {**span, "cost_micros": sales_shapes.total(rows, "cost_micros"), "costs": rows}
+        )
+
+    return router
+
+
+def _add_rerun(
+    router: APIRouter, database: Database, commands: Commands, where: tuple[str, Any, Callable[[], datetime]]
+) -> None:
+    zone, admin, now = where
+    read_order, known = reads(RerunOrder), Depends(admin)
+
+    @router.post(
+        "/analysis/rerun", status_code=202, summary="Analyse a range again", response_model=dict[str, Any],
+        openapi_extra=documented(RerunOrder),
+    )  # fmt: skip
+    async def rerun(request: Request, caller: str = known) -> Response:
+        """202: every transcribed dialogue of the range is queued; the verdicts there were go into the history."""
+        order = await read_order(request)
+        days = order.days(zone, now())
+        read = partial(sales_versions.transcribed, where=range_of(days, order.point), limit=order.limit)
+        dialogues = await database.read(read)
+        wish = Wish(caller, order.model, order.prompt_version)
+        done = await _ask_all(commands, dialogues, wish)
+        span = {"from": days.first, "to": days.last, "zone": days.zone, "point": order.point}
+        wanted = {"model": order.model, "prompt_version": order.prompt_version}
+        return sales_shapes.answer({**span, **wanted, "requested": done, "limit": order.limit}, 202)
+
+
+async def _ask_all(commands: Commands, dialogues: Sequence[Mapping[str, Any]], wish: Wish) -> int:
+    """How many requests the log has. When it takes no more, 503 says how many it took: the rest can be asked again."""
+    done = 0
+    for start in range(0, len(dialogues), AT_ONCE):
+        part = dialogues[start : start + AT_ONCE]
+        asked = [
+            commands.rerun(dialogue, wish, wait=start + n == len(dialogues) - 1) for n, dialogue in enumerate(part)
+        ]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        done += sum(isinstance(answer, str) for answer in answers)
+        failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+        if isinstance(failed, HTTPException):
+            told = f"{failed.detail} ({done} of {len(dialogues)} were queued)"
+            raise HTTPException(failed.status_code, told, failed.headers) from failed
+        if failed is not None:
+            raise failed
+    return done
+
+
+def _add_comparison(router: APIRouter, database: Database, zone: str, now: Callable[[], datetime]) -> None:
+    @router.get("/analysis/compare", summary="Compare versions of analyses", response_model=dict[str, Any])
+    async def compare(request: Request, query: Annotated[CompareQuery, Query()]) -> Response:
+        """`versions` of the range, and how `a` and `b` differ on the dialogues that both have analysed.
+
+        Where none are named: the newest two. A version named by its model alone is that model's newest.
+        """
+        days = query.days(zone, now())
+        where = range_of(days, query.point)
+        versions = await database.read(partial(sales_versions.versions, where=where), model=MODEL, as_of=query.as_of)
+        b = _chosen(versions, query.b_model, query.b_prompt, None)
+        a = _chosen(versions, query.a_model, query.a_prompt, b)
+        found: dict[str, Any] = {}
+        if a and b:
+            read = partial(sales_versions.pairs, where=where, a=a, b=b, limit=MOST)
+            pairs = await database.read(read, model=MODEL, as_of=query.as_of)
+            found = sales_overview.compared(pairs, query.limit)
+        span = {"from": days.first, "to": days.last, "zone": days.zone}
+        named = {"versions": versions, "a_version": _named(a), "b_version": _named(b)}
+        return sales_shapes.tagged(request, {**span, **named, "comparison": found or None})
+
+
+def _chosen(
+    versions: Sequence[Mapping[str, Any]], model: str | None, prompt: str | None, other: sales_versions.Version | None
+) -> sales_versions.Version | None:
+    if model is not None and prompt is not None:
+        return model, prompt
+    for version in versions:
+        key = (version["model"], version["prompt_version"])
+        if key != other and model in (None, key[0]) and prompt in (None, key[1]):
+            return key
+    return None
+
+
+def _named(version: sales_versions.Version | None) -> dict[str, str] | None:
+    return {"model": version[0], "prompt_version": version[1]} if version else None
+
+
+def _add_correction(router: APIRouter, database: Database, commands: Commands, admin: Any) -> None:
+    read_correction, known = reads(Correction), Depends(admin)
+
+    @router.post(
+        "/dialogues/{dialogue_id}/transcript", summary="Correct what was heard", response_model=dict[str, Any],
+        openapi_extra=documented(Correction),
+    )  # fmt: skip
+    async def correct(dialogue_id: UUID, request: Request, caller: str = known) -> Response:
+        """The correction; the transcript that was produced stays beside it. `reanalyse` queues a new analysis of it."""
+        new = await read_correction(request)
+        text = " ".join(new.text.split())
+        if not text:
+            raise HTTPException(422, "The text is empty")
+        read = partial(sales_dialogue.row, dialogue_id=dialogue_id)
+        dialogue = analysable(await database.read(read))
+        made = await commands.correct(dialogue, text, caller)
+        request_id = None
+        if new.reanalyse:
+            corrected = {**dialogue, "text": text, "correction_id": made["correction_id"]}
+            request_id = await commands.rerun(corrected, Wish(caller))
+        return sales_shapes.answer({**made, "request_id": request_id})
