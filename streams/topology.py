@@ -10,8 +10,11 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from schemas.envelope import KeyRing
-from streams.processors import emotion_moments
+from streams import speech
+from streams.doubts import Doubts
+from streams.processors import dialogues, emotion_moments, second_pass, transcription, upsell, voice_activity
 from streams.steps import Emitted, Event, NoState, Step
+from streams.upsell.prefilter import Prefilter
 
 S = TypeVar("S")
 
@@ -103,14 +106,31 @@ class Processor(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a site may choose: each processor's thresholds, and the ring of keys for personal data (None: no such)."""
+    """What a site may choose: each processor's thresholds, and the ring of keys for personal data.
+
+    Without a ring speech is not transcribed and not analysed: it waits. `asr_models` are announced (fast, accurate),
+    `analyst` too.
+    """
 
     moments: emotion_moments.Thresholds = emotion_moments.THRESHOLDS
+    dialogues: dialogues.Thresholds = dialogues.THRESHOLDS
+    doubts: Doubts = field(default_factory=Doubts)
+    prefilter: Prefilter = field(default_factory=Prefilter)
+    asr_models: tuple[str, str] = ("base", "small")
+    analyst: str = "rules-v1"
     ring: KeyRing | None = None
+
+    @property
+    def speech(self) -> speech.Options:
+        """What both passes of speech recognition share."""
+        fast, accurate = self.asr_models
+        return speech.Options(self.ring, self.doubts, fast, accurate)
 
 
 def processors(options: Options) -> tuple[Processor[Any], ...]:
     """Build the table for a site."""
+    fast, accurate = transcription.Transcription(options.speech), second_pass.SecondPass(options.speech)
+    offers = upsell.Upsell(upsell.Options(options.ring, options.analyst, options.prefilter))
     return (
         Processor(
             name="emotion.moments",
@@ -118,8 +138,66 @@ def processors(options: Options) -> tuple[Processor[Any], ...]:
             topic_out="emotion.moments",
             step=partial(emotion_moments.step, limits=options.moments),
             state=StateCodec(emotion_moments.State, version=1),
+            idle=partial(emotion_moments.idle, limits=options.moments),
+        ),
+        Processor(
+            name="speech.segments",
+            topic_in="audio.chunks",
+            topic_out="speech.segments",
+            step=voice_activity.step,
+            state=STATELESS,
+            limits=Limits(parallel=4),
+            request=voice_activity.request,
+            capability="voice",
+        ),
+        Processor(
+            name="speech.dialogues",
+            topic_in="speech.segments",
+            topic_out="speech.dialogues",
+            step=partial(dialogues.step, limits=options.dialogues),
+            state=StateCodec(dialogues.State, version=1),
+            idle=partial(dialogues.idle, limits=options.dialogues),
+        ),
+        Processor(
+            name="speech.transcripts",
+            topic_in="speech.dialogues",
+            topic_out="speech.transcripts",
+            step=fast.step,
+            state=STATELESS,
+            limits=Limits(parallel=4),
+            request=fast.request,
+            capability=speech.CAPABILITY,
+            announce=fast.announce,
+        ),
+        Processor(
+            name="speech.second_pass",
+            topic_in="speech.transcripts",
+            topic_out="speech.transcripts",
+            step=accurate.step,
+            state=STATELESS,
+            limits=Limits(parallel=4),
+            request=accurate.request,
+            capability=speech.CAPABILITY,
+            announce=accurate.announce,
+        ),
+        Processor(
+            name="speech.analyses",
+            topic_in="speech.transcripts",
+            topic_out="speech.analyses",
+            step=offers.step,
+            state=STATELESS,
+            limits=Limits(parallel=8),
+            request=offers.request,
+            capability="analysis",
+            announce=offers.announce,
         ),
     )
+
+
+def of(table: Sequence[Processor[Any]], *names: str) -> tuple[Processor[Any], ...]:
+    """Some of the table's processors, by name. Raises KeyError for one that is not there."""
+    known = {one.name: one for one in table}
+    return tuple(known[name] for name in names)
 
 
 PROCESSORS: Final[tuple[Processor[Any], ...]] = processors(Options())

@@ -34,6 +34,9 @@ class Thresholds:
     - `refractory_ms`: after one of a kind has closed, the next of this kind waits.
     - `warm_up_ms`: before this time nobody has a usual face, and nothing opens.
     - `gap_ms`: after such a pause averages start anew, and what was open ended with the last point before it.
+    - `idle_ms` (log time): a device unheard of for so long has no open moments any more: their persons' last points end
+      them. Long enough for a device that reconnects, short enough to be seen soon; what comes later from its outbox
+      meets the usual face it left, and at worst one moment is told as two.
     - `forget_ms` (log time): a person unheard of for so long is forgotten, what was open is closed.
     - `max_persons` bounds the state of a partition: the one unheard of longest goes first.
     """
@@ -48,6 +51,7 @@ class Thresholds:
     refractory_ms: int = 2_000
     warm_up_ms: int = 2_000
     gap_ms: int = 5_000
+    idle_ms: int = 60_000
     forget_ms: int = 600_000
     max_persons: int = 4_096
 
@@ -55,6 +59,7 @@ class Thresholds:
 THRESHOLDS: Final = Thresholds()
 KINDS: Final = ("STRONG", "SUDDEN")
 SIGNALS: Final = ("VALENCE", "AROUSAL")
+CLOCKS_MS: Final = 1_000  # the asking clock may be ahead of the log's by so much
 
 PersonKey: TypeAlias = tuple[str, str, int]
 """device_id, session_id, session_person_id."""
@@ -120,7 +125,8 @@ def step(state: State, event: Event, limits: Thresholds = THRESHOLDS) -> tuple[S
     """Fold one event into the state; the moments it opens and closes, in the order of their points.
 
     Points of a person that are not newer than what was seen of them are ignored. A truncation forgets everybody
-    and is passed on into the same partition, where the moments of these devices are.
+    and is passed on into the same partition, where the moments of these devices are. A device that was idle, by the
+    log's own times, and still is has nothing open any more.
 
     Raises:
         InvalidEvent: an event that does not belong on `emotion.points`.
@@ -128,6 +134,8 @@ def step(state: State, event: Event, limits: Thresholds = THRESHOLDS) -> tuple[S
     if event.name == "EmotionLogsTruncated":
         record = {name: event.record[name] for name in ("truncation_id", "requested_at_ms")}
         return State(), [Emitted("EmotionMomentsTruncated", None, record, event.partition)]
+    if event.name == "EmotionDeviceIdle":
+        return _rest(state, event, limits)
     if event.name != "EmotionPointsRecorded":
         raise InvalidEvent(f"{event.name} is not an event of emotion.points.")
     persons = dict(state.persons)
@@ -140,6 +148,43 @@ def step(state: State, event: Event, limits: Thresholds = THRESHOLDS) -> tuple[S
     while len(persons) > limits.max_persons:
         emitted += _close_all(persons, next(iter(persons)))
     return State(persons), emitted
+
+
+def idle(state: State, now_ms: int, limits: Thresholds = THRESHOLDS) -> list[Emitted]:
+    """What time calls for at `now_ms` (log time): an EmotionDeviceIdle per silent device with something open."""
+    heard: dict[str, int] = {}
+    waiting: set[str] = set()
+    for (device, _, _), person in state.persons.items():
+        heard[device] = max(heard.get(device, 0), person.log_time_ms)
+        if any(_endings(person)):
+            waiting.add(device)
+    return [
+        Emitted("EmotionDeviceIdle", device.encode(), {"device_id": device, "idle_since_ms": heard[device]})
+        for device in sorted(waiting)
+        if now_ms - heard[device] >= limits.idle_ms + CLOCKS_MS
+    ]
+
+
+def _rest(state: State, event: Event, limits: Thresholds) -> tuple[State, list[Emitted]]:
+    """Close what is open of a silent device. Said twice, too early, or when it has spoken since: nothing happens."""
+    latest_ms = min(event.record["idle_since_ms"], event.log_time_ms - limits.idle_ms)
+    persons, emitted = dict(state.persons), list[Emitted]()
+    for key, person in state.persons.items():
+        if key[0] == event.record["device_id"] and person.log_time_ms <= latest_ms:
+            emitted += [_moment(key, change) for change in _endings(person)]
+            persons[key] = _rested(person, limits)
+    return State(persons), emitted
+
+
+def _rested(person: Person, limits: Thresholds) -> Person:
+    """The same person with nothing open; what is usual for it stays known."""
+    closed = Watch(quiet_until_ms=person.last_ms + limits.refractory_ms)
+
+    def rest(signal: Signal) -> Signal:
+        strong, sudden = (closed if one.phase is Phase.OPEN else one for one in (signal.strong, signal.sudden))
+        return Signal(signal.fast, signal.slow, strong, sudden)
+
+    return msgspec.structs.replace(person, valence=rest(person.valence), arousal=rest(person.arousal))
 
 
 def _points(record: Any) -> Iterator[tuple[PersonKey, int, float, float]]:

@@ -40,6 +40,7 @@ class Processing:
         ensure(bootstrap, TOPICS)
         self._create(self.plan.topic_in, {})
         self._create(self.plan.topic_out, out or {})
+        self._create(f"{self.plan.topic_out}.second", {})
         self._publisher = Publisher(bootstrap, client_id=name)
         self.reader = LogReader(bootstrap, name)
         self._group = GroupPositions(bootstrap, name)
@@ -82,10 +83,14 @@ class Processing:
 
     def committed(self) -> int:
         """Events processed, by the group's word; -1 while Kafka does not say."""
+        return sum(self.positions().values() or [-1])
+
+    def positions(self) -> dict[int, int]:
+        """The same by partition; nothing while Kafka does not say."""
         try:
-            return sum(self._group.committed(self.plan.topic_in, list(range(self._partitions))).values())
+            return self._group.committed(self.plan.topic_in, list(range(self._partitions)))
         except TransientFailure:
-            return -1
+            return {}
 
     def posted(self) -> int:
         """Events in the input topic."""
@@ -104,6 +109,10 @@ class Processing:
     def log(self) -> str:
         """What the workers have logged."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def events(self, topic: str) -> list[tuple[str, dict[str, Any]]]:
+        """Names and records of all events of a topic, by partition."""
+        return [serde.decode(one.value) for one in self.records(topic)]
 
     def records(self, topic: str) -> list[Record]:
         """All records of a topic, by partition."""

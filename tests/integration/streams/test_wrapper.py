@@ -53,6 +53,21 @@ def test_outputs_that_the_broker_refuses_stop_the_input_and_arrive_later(kafka_b
         assert world.dead_letters() == []
 
 
+def test_a_refused_output_stops_its_own_partition_only(kafka_bootstrap: str, tmp_path: Path) -> None:
+    with Processing(kafka_bootstrap, tmp_path, partitions=2, out={"max.message.bytes": "1000"}) as world:
+        world.post("a", "".join(f"{n:x}" for n in range(1000)), "b", partition=0)
+        world.start(stall_s=2.0)
+        world.wait_for_log(f"stopped at {world.plan.topic_in}/0@1")
+        for n in range(60):
+            world.post(f"s{n}", partition=1)
+        eventually(lambda: world.positions().get(1) == 60, 30)
+        assert world.positions()[0] <= 1
+        world.configure(world.plan.topic_out, "max.message.bytes", "1048576")
+        world.wait_until_processed()
+        assert world.said()[-1] == "s59 59"
+        assert world.dead_letters() == []
+
+
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_kill_9_between_output_and_acknowledgement_has_the_effect_once(world: Processing, outputs: int) -> None:
     world.post("a", "b", "c", "d")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schemas import examples, serde
 from schemas.errors import InvalidEvent
-from streams.processors.emotion_moments import THRESHOLDS, Person, Signal, State, Thresholds, step
+from streams.processors.emotion_moments import THRESHOLDS, Person, Signal, State, Thresholds, idle, step
 from streams.steps import Event
 from tests.drivers.processors import Given, given
 
@@ -252,3 +252,53 @@ def test_every_moment_opens_once_closes_at_most_once_and_is_finite(walk: list[An
 def test_a_replay_says_the_same(walk: list[Any]) -> None:
     event = points(_rows(walk))
     assert nobody().when(event).emitted == nobody().when(event).emitted
+
+
+def laughing(log_time_ms: int = 0) -> Given[State]:
+    """A person who laughs when the last point comes."""
+    return nobody().given(points(curve(step_at(20, 0.9), 22), log_time_ms))
+
+
+def silence(since_ms: int, at_ms: int, device: str = "d") -> Event:
+    return Event("EmotionDeviceIdle", {"device_id": device, "idle_since_ms": since_ms}, at_ms)
+
+
+def test_a_silent_device_has_no_open_moments() -> None:
+    world = laughing().when(silence(0, 60_000))
+    world.then({"phase": "CLOSED", "kind": "STRONG", "end_ms": 21_900}, {"phase": "CLOSED", "kind": "SUDDEN"})
+
+
+def test_it_is_said_once_and_only_of_what_is_open() -> None:
+    world = laughing()
+    assert idle(world.state, 60_999) == [], "the clocks may differ by a second"
+    (said,) = idle(world.state, 61_000)
+    assert (said.name, said.key, said.record) == ("EmotionDeviceIdle", b"d", {"device_id": "d", "idle_since_ms": 0})
+    serde.encode(said.name, said.record)
+    world.when(Event(said.name, said.record, 61_000))
+    assert idle(world.state, 10_000_000) == []
+    assert idle(nobody().when(points(curve(lambda _: 0.1, 5))).state, 10_000_000) == []
+
+
+def test_silence_said_twice_or_too_early_or_of_another_or_after_a_new_point_changes_nothing() -> None:
+    world = laughing().given(silence(0, 60_000))
+    world.when(silence(0, 60_001)).then_nothing()
+    laughing().when(silence(0, 59_999)).then_nothing()
+    laughing().when(silence(0, 60_000, "another")).then_nothing()
+    laughing(log_time_ms=1).when(silence(0, 90_000)).then_nothing()
+
+
+def test_who_comes_back_after_the_silence_is_known_still() -> None:
+    world = laughing().given(silence(0, 60_000))
+    world.when(points([(1, 22_000, 0.9, 0.0)], 70_000)).then_nothing()
+    assert len(world.state.persons) == 1
+    assert world.state.persons["d", "s", 1].first_ms == 0
+    world.when(points(curve(lambda _: 0.9, 30, from_s=22.1), 70_000))
+    world.then({"phase": "OPENED", "kind": "STRONG"}, {"phase": "OPENED", "kind": "SUDDEN"})
+
+
+def test_a_silent_device_is_one_whose_every_person_is_silent() -> None:
+    world = laughing().given(points([(2, 22_000, 0.0, 0.0)], 50_000))
+    assert idle(world.state, 100_000) == []
+    (said,) = idle(world.state, 111_000)
+    assert said.record["idle_since_ms"] == 50_000
+    world.when(Event(said.name, said.record, 111_000)).then_records(lambda all_: len(all_) == 2)
