@@ -18,7 +18,7 @@ def _response(description: str, properties: dict[str, Any] | None = None) -> dic
 def _operation(summary: str, content: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     body = {"required": True, "content": content}
     responses = {"200": _response("Stored and in the log", answer), **_REFUSALS}
-    return {"summary": summary, "security": [{"device token": []}], "requestBody": body, "responses": responses}
+    return {"summary": summary, "requestBody": body, "responses": responses}
 
 
 def _chunk_schema() -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _chunk_schema() -> dict[str, Any]:
 
 def _upload(summary: str, **responses: str) -> dict[str, Any]:
     said = {status.removeprefix("s"): _response(text) for status, text in responses.items()}
-    return {"summary": summary, "security": [{"device token": []}], "responses": said}
+    return {"summary": summary, "responses": said}
 
 
 _OK: Final = {"status": {"type": "string", "const": "ok"}}
@@ -53,10 +53,11 @@ SILENCE: Final = _operation(
 DROPS: Final = _operation(
     "Report recordings that were deleted unsent", {"application/json": {"schema": inline_schema(Drops)}}, _OK
 )
+_ID: Final = {"parameters": [{"name": "upload_id", "in": "path", "required": True, "schema": {"type": "string"}}]}
 UPLOAD: Final = {
     "OPTIONS": _upload("What resumable uploads can do (tus 1.0.0)", s204="Versions, extensions, largest size"),
     "POST": _upload("Begin a resumable upload", s201="Location and Upload-Expires", s422="The fields do not fit"),
-    "HEAD": _upload("How much has arrived", s200="Upload-Offset, Upload-Length; Chunk-Id when done"),
-    "PATCH": _upload("Send more bytes", s204="Upload-Offset; Chunk-Id with the last byte", s409="Another offset"),
-    "DELETE": _upload("Give an upload up", s204="Gone"),
+    "HEAD": _ID | _upload("How much has arrived", s200="Upload-Offset, Upload-Length; Chunk-Id when done"),
+    "PATCH": _ID | _upload("Send more bytes", s204="Upload-Offset; Chunk-Id with the last byte", s409="Other offset"),
+    "DELETE": _ID | _upload("Give an upload up", s204="Gone"),
 }

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from datetime import tzinfo
 from typing import Any, Final, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
 from producers.answers import Answer, AsgiApp, Headers, Receive, Refused, Scope, Send, problem, refusal, send_answer
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 
 RETRY_S: Final = 2.0
 _UPLOAD: Final = UPLOADS + "/{upload_id}"
+# Shows the padlock in the documentation; decides nothing.
+_SHOWN: Final = [
+    Depends(HTTPBearer(scheme_name="device_token", description="The token of a recorder.", auto_error=False))
+]
 _TUS: Final = ((b"tus-resumable", VERSION),)
 
 Handler = Callable[[Headers, Receive], Awaitable[Answer]]
@@ -105,7 +110,7 @@ class Recorders:
         routes = APIRouter(tags=["recorders"])
         said = {"/api/v1/chunks": CHUNK, "/api/v1/silences": SILENCE, "/api/v1/recorders/drops": DROPS}
         for (method, path), app in self.hot_routes.items():
-            routes.add_api_route(path, _raw(app), methods=[method], openapi_extra=said[path])
+            routes.add_api_route(path, _raw(app), methods=[method], openapi_extra=said[path], dependencies=_SHOWN)
         uploads = self.uploads
         for method, path, handler in (
             ("OPTIONS", UPLOADS, _without_id(uploads.options)),
@@ -114,8 +119,8 @@ class Recorders:
             ("PATCH", _UPLOAD, uploads.patch),
             ("DELETE", _UPLOAD, lambda request, _receive, upload_id: uploads.delete(request, upload_id)),
         ):
-            app = self._upload_app(handler)
-            routes.add_api_route(path, _raw(app), methods=[method], openapi_extra=UPLOAD[method])
+            app, shown = self._upload_app(handler), [] if method == "OPTIONS" else _SHOWN
+            routes.add_api_route(path, _raw(app), methods=[method], openapi_extra=UPLOAD[method], dependencies=shown)
         return routes
 
     async def _open(self) -> None:
