@@ -49,7 +49,10 @@ STUCK_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is exchanged in tests and in the demo. `until_sent`: end when a file is over and everything is sent."""
+    """What is exchanged in tests and in the demo.
+
+    `until_sent`: record at any hour, and end when the file is over and everything is sent.
+    """
 
     clock: Clock = field(default_factory=Clock)
     disk: Disk = field(default_factory=Disk)
@@ -190,7 +193,7 @@ class Agent:
             wanted.clear()
 
     def _in_schedule(self) -> bool:
-        if self._around.sound is not None:
+        if self._around.until_sent:
             return True
         return self._schedule.covers(local(self._around.clock.wall_us(), self._zone))
 

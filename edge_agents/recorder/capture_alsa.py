@@ -24,6 +24,7 @@ class AlsaMicrophone:
     def blocks(self) -> Iterator[Samples]:
         """Samples until closed. Raises CaptureLost when the device cannot be opened or is gone."""
         import av
+        from av.error import FFmpegError
 
         options = {"sample_rate": str(self._rate), "channels": "1"}
         try:
@@ -36,7 +37,7 @@ class AlsaMicrophone:
                         return
                     for frame in packet.decode():
                         yield mono(frame)
-        except (av.error.FFmpegError, OSError, IndexError) as error:
+        except (FFmpegError, OSError, IndexError) as error:
             raise CaptureLost(f"{self._device} cannot be recorded from: {error}") from None
         if not self._closed.is_set():
             raise CaptureLost(f"{self._device} ended")

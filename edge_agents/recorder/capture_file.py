@@ -78,6 +78,7 @@ class SoundMicrophone:
 def decoded(path: Path, sample_rate: int) -> Iterator[Samples]:
     """A sound file of any kind as mono samples. Raises CaptureLost."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(path)) as container:
@@ -88,18 +89,19 @@ def decoded(path: Path, sample_rate: int) -> Iterator[Samples]:
                     yield mono(part)
             for part in resampler.resample(None):
                 yield mono(part)
-    except (av.error.FFmpegError, OSError, IndexError, ValueError) as error:
+    except (FFmpegError, OSError, IndexError, ValueError) as error:
         raise CaptureLost(f"{path} cannot be played: {error}") from None
 
 
 def length_s(path: Path) -> float | None:
     """Seconds of a sound file, if it says."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(path)) as container:
             return container.duration / 1e6 if container.duration else None
-    except (av.error.FFmpegError, OSError, ValueError):
+    except (FFmpegError, OSError, ValueError):
         return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from edge_agents.recorder import ogg
 from edge_agents.recorder.capture import Samples
 from edge_agents.recorder.chunk_names import HELD, PART, Stamp
 from edge_agents.recorder.encoder import OpusEncoder
@@ -78,16 +79,19 @@ class ChunkFile:
         self._spool.disk.rename(self.path, held)
         return held
 
-    def rescue(self) -> None:
-        """After DiskFull: what was written becomes a chunk, or goes if there is nothing in it."""
+    def rescue(self) -> int:
+        """After DiskFull: what was written becomes a chunk, or goes if there is nothing in it; the samples saved."""
         try:
             self._file.close()
-            if finish_in_place(self.path):
-                self._spool.publish(self.path)
-            else:
+            facts = ogg.facts_of(self.path) if finish_in_place(self.path) else None
+            if facts is None:
                 self._spool.disk.remove(self.path)
+                return 0
+            self._spool.publish(self.path)
         except OSError as error:
             log.error("chunk_not_rescued", extra={"file": self.path.name, "error": str(error)})  # noqa: TRY400
+            return 0
+        return facts.samples * self._format.sample_rate // ogg.GRANULES_PER_S
 
     def _put(self, data: bytes) -> None:
         while data:

@@ -44,6 +44,8 @@ _FLAGS = {
     "chunk-seconds": "chunk_seconds (demo: 15)",
     "health-port": "health_port (demo: 0, none)",
 }
+# Its chunks come soon, and it leaves the health page's port to a real recorder.
+_OF_THE_DEMO = {"chunk_seconds": 15, "health_port": 0}
 _KEYS = {"server": "ingest_base_url", "token": "ingest_token"}
 
 
@@ -74,15 +76,14 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
     found |= {"speed": options.speed, "log_level": options.log_level}
     if options.file:
         found["audio_device"] = f"file:{Path(options.file).absolute()}"
-    if options.demo or options.file:
-        found |= {name: found[name] or value for name, value in (("chunk_seconds", 15), ("health_port", 0))}
     return found
 
 
 def _run(options: argparse.Namespace) -> int:
     from edge_agents.recorder import settings as table
 
-    settings = table.load(options.config or table.CONFIG, given=given(options))
+    instead = _OF_THE_DEMO if options.demo or options.file else {}
+    settings = table.load(options.config or table.CONFIG, given=given(options), instead=instead)
     if options.log_level is None:
         logging.getLogger().setLevel(settings.log_level)
     if options.config and not options.config.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import uuid
@@ -79,13 +78,12 @@ class Cutter:
         """Write a block; begins and ends chunks as it goes. Never raises for the disk's sake."""
         self._timeline.observe(self._count, block.heard_us)
         samples = block.samples
-        while samples.size:
-            try:
-                taken = self._write(samples)
-            except DiskFull as full:
-                self._lose(samples, full)
-                return
-            samples = samples[taken:]
+        try:
+            while samples.size:
+                samples = samples[self._write(samples) :]
+                self._finish_full()
+        except DiskFull as full:
+            self._lose(samples.size, full)
 
     def end(self) -> None:
         """The capture is over: finish the chunk, however short."""
@@ -93,7 +91,7 @@ class Cutter:
             try:
                 self._finish(self._chunk)
             except DiskFull as full:
-                self._lose(self._nothing(), full)
+                self._lose(0, full)
         self._settle(send=False)
         self._begin()
 
@@ -105,10 +103,12 @@ class Cutter:
         self._count += part.size
         if self._ear is not None and self._gate is not None and self._ear.hear(part):
             self._settle(send=self._chunk.count <= self._gate.padding_s * self._format.sample_rate)
-        if self._chunk.count >= self._format.samples:
+        return part.size
+
+    def _finish_full(self) -> None:
+        if self._chunk is not None and self._chunk.count >= self._format.samples:
             self._finish(self._chunk)
             self._chunk = None
-        return part.size
 
     def _open(self) -> ChunkFile:
         lost_before = self._timeline.lost_us
@@ -159,20 +159,14 @@ class Cutter:
             return
         log.debug("chunk_finished", extra={"file": whole.name})
 
-    def _lose(self, samples: Samples, full: DiskFull) -> None:
+    def _lose(self, unwritten: int, full: DiskFull) -> None:
+        self.lost_samples += unwritten
+        self._count += unwritten
         if self._chunk is not None:
-            with contextlib.suppress(OSError):
-                self._chunk.rescue()
+            self.lost_samples += self._chunk.count - self._chunk.rescue()
             self._chunk = None
-        self._count += samples.size
-        self.lost_samples += samples.size
         now = self._run.clock.steady_us()
         if self._complained_us is None or now - self._complained_us >= _COMPLAIN_US:
             self._complained_us = now
             seconds = round(self.lost_samples / self._format.sample_rate, 1)
             log.error("recording_lost", extra={"error": str(full), "seconds_lost": seconds})
-
-    def _nothing(self) -> Samples:
-        import numpy as np
-
-        return np.empty(0, np.int16)

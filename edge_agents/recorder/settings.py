@@ -75,13 +75,21 @@ FIXED: Mapping[str, tuple[object, ...]] = types.MappingProxyType(
 )
 
 
-def load(path: Path, environment: Mapping[str, str] | None = None, given: Mapping[str, Any] | None = None) -> Settings:
+def load(
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    given: Mapping[str, Any] | None = None,
+    instead: Mapping[str, Any] | None = None,
+) -> Settings:
     """Settings: `given` (flags) over RA_* variables over the file's flat keys over its sections over the defaults.
+
+    `instead` takes the place of some defaults.
 
     Raises ConfigError with a sentence about the first setting that cannot be used.
     """
     source = os.environ if environment is None else environment
-    found = config_file.read(path, frozenset(KINDS) | FIXED.keys())
+    found = {name: (value, f"default of {name}") for name, value in (instead or {}).items()}
+    found |= config_file.read(path, frozenset(KINDS) | FIXED.keys())
     found |= {name: (source[variable(name)], variable(name)) for name in KINDS if source.get(variable(name), "")}
     found |= {
         name: (value, f"--{name.replace('_', '-')}") for name, value in (given or {}).items() if value is not None
