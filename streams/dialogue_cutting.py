@@ -151,29 +151,34 @@ def shared(one: Iterable[tuple[int, int]], other: Sequence[tuple[int, int]]) -> 
 
 def match(old: Sequence[Sequence[Part]], new: Sequence[Sequence[Part]]) -> dict[int, int]:
     """Which new dialogue carries on which old one: those with most speech in common first. New index -> old index."""
-    common = sorted(
-        ((-_common(before, after), i, j) for i, before in enumerate(old) for j, after in enumerate(new)),
-    )
     carried: dict[int, int] = {}
-    for share, i, j in common:
-        if share and j not in carried and i not in carried.values():
+    taken: set[int] = set()
+    for (i, j), _ in sorted(common(old, new).items(), key=lambda one: (-one[1], one[0])):
+        if j not in carried and i not in taken:
             carried[j] = i
+            taken.add(i)
     return carried
 
 
 def heir(old: Sequence[Part], new: Sequence[Sequence[Part]]) -> int | None:
     """Which new dialogue has most of an old one's speech; None: nobody has any."""
-    best = max(range(len(new)), key=lambda j: _common(old, new[j]), default=None)
-    return best if best is not None and _common(old, new[best]) else None
+    found = common([old], new)
+    return max(found, key=lambda pair: (found[pair], -pair[1]))[1] if found else None
 
 
-def _common(before: Sequence[Part], after: Sequence[Part]) -> int:
-    return sum(
-        shared(pairs(one.spans), pairs(other.spans))
-        for one in before
-        for other in after
-        if one.source.chunk_id == other.source.chunk_id
-    )
+def common(old: Sequence[Sequence[Part]], new: Sequence[Sequence[Part]]) -> dict[tuple[int, int], int]:
+    """How many ms of speech an old and a new dialogue have in common, where they have any, by their indices."""
+    by_chunk: dict[str, list[tuple[int, Part]]] = {}
+    for j, after in enumerate(new):
+        for part in after:
+            by_chunk.setdefault(part.source.chunk_id, []).append((j, part))
+    found: dict[tuple[int, int], int] = {}
+    for i, before in enumerate(old):
+        for part in before:
+            for j, other in by_chunk.get(part.source.chunk_id, ()):
+                if both := shared(pairs(part.spans), pairs(other.spans)):
+                    found[i, j] = found.get((i, j), 0) + both
+    return found
 
 
 def heard_until(heard: Iterable[Heard], from_us: int, hole_us: int) -> int:

@@ -21,6 +21,7 @@ from streams.dialogue_cutting import Heard, Part, Piece, Source
 from streams.steps import Emitted, Event
 
 DAY_MS: Final = 86_400_000
+LONGEST_MS: Final = 1_800_000  # a revision names all its pieces: it has to fit into a message
 WITHDRAWN_KEPT: Final = 32  # ids that must not be given again
 
 
@@ -51,6 +52,10 @@ class Thresholds:
     forget_ms: int = 8 * DAY_MS
     device_bytes: int = 128 << 10
     total_bytes: int = 4 << 20
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gap_ms or not 0 < self.longest_ms <= LONGEST_MS or self.idle_ms < self.gap_ms:
+            raise ValueError("Dialogues want a gap, at most 30 minutes, and an idle time that is not below the gap.")
 
 
 THRESHOLDS: Final = Thresholds()
@@ -331,10 +336,9 @@ def _fit(device_id: str, device: Device, limits: Thresholds) -> tuple[Device, li
     emitted: list[Emitted] = []
     heard, dialogues = device.heard, device.dialogues
     size = _size(device)
-    while size > limits.device_bytes and max(len(heard), len(dialogues)) > 1:
+    while size > limits.device_bytes and (len(heard) > 1 or dialogues):
         heard = heard[min(len(heard) - 1, len(heard) // 8 + 1) :]
-        by_age = sorted(dialogues, key=lambda one: one.touched_ms)
-        gone = by_age[: min(len(by_age) - 1, len(by_age) // 8 + 1)] if by_age else []
+        gone = sorted(dialogues, key=lambda one: one.touched_ms)[: len(dialogues) // 8 + 1]
         emitted += _last_words(device_id, gone)
         dialogues = tuple(one for one in dialogues if one not in gone)
         size = _size(msgspec.structs.replace(device, heard=heard, dialogues=dialogues))

@@ -384,6 +384,23 @@ def test_what_comes_out_can_be_written_and_a_state_read_back() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(story.state), type=State) == story.state
 
 
+@pytest.mark.parametrize("wrong", [{"gap_ms": 0}, {"longest_ms": 36_000_000}, {"idle_ms": 11_999}])
+def test_thresholds_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at most 30 minutes"):
+        replace(THRESHOLDS, **wrong)
+
+
+def test_a_clock_that_begins_anew_with_every_start_does_not_let_a_dialogue_grow_for_ever() -> None:
+    state, rng = State(), random.Random(9)
+    for n in range(600):
+        edges = [second / 10 for second in sorted(rng.sample(range(600), 30))]
+        spans = list(zip(edges[::2], edges[1::2], strict=True))
+        boot = chunk(f"{n:036}", 0, *spans, log_s=60.0 * n, sha256="a" * 64, stored_path="a" * 90)
+        state, emitted = step(state, boot)
+        assert max((len(serde.encode(one.name, one.record)) for one in emitted), default=0) < 2 << 20
+    assert state.devices["d"].size <= THRESHOLDS.device_bytes
+
+
 # --- any order, any repetition ------------------------------------------------------------------------------------
 
 
