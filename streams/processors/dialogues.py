@@ -54,7 +54,7 @@ class Thresholds:
     total_bytes: int = 4 << 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.gap_ms or not 0 < self.longest_ms <= LONGEST_MS or self.idle_ms < self.gap_ms:
+        if self.gap_ms <= 0 or not 0 < self.longest_ms <= LONGEST_MS or self.idle_ms < self.gap_ms:
             raise ValueError("Dialogues want a gap, at most 30 minutes, and an idle time that is not below the gap.")
 
 

@@ -1,106 +1,31 @@
-"""The processor of dialogues, as sentences. Seconds in the tests are seconds after an arbitrary moment."""
+"""The processor of dialogues, as sentences."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import assume, settings
-from hypothesis import given as hypothesis_given
-from hypothesis import strategies as st
 
 from schemas import examples, serde
 from schemas.errors import InvalidEvent
 from streams.processors.dialogues import THRESHOLDS, State, idle, step
 from streams.steps import Event
-from tests.drivers.processors import Given, given
-
-NOON_US = 1_767_265_200_000_000
-Span = tuple[float, float]
-
-
-def us(second: float) -> int:
-    return NOON_US + round(second * 1_000_000)
-
-
-def chunk(name: str, at: float, *speech: Span, length: float = 60, log_s: float | None = None, **changes: Any) -> Event:
-    """A recording that begins at a second, with speech at seconds from its own beginning; logged when it ends."""
-    record = examples.load("SpeechSegmentsDetected") | {
-        "chunk_id": name,
-        "device_id": "d",
-        "start_us": us(at),
-        "end_us": us(at + length),
-        "audio_ms": round(length * 1000),
-        "segment_start_ms": [round(start * 1000) for start, _ in speech],
-        "segment_end_ms": [round(end * 1000) for _, end in speech],
-        "sha256": name,
-        "stored_path": f"audio/{name}",
-    }
-    log_ms = us(at + length if log_s is None else log_s) // 1000
-    return Event("SpeechSegmentsDetected", record | changes, log_ms)
-
-
-def silence(at: float, length: float = 60, **changes: Any) -> Event:
-    return chunk("", at, length=length, chunk_id=None, audio_ms=0, sha256="", stored_path="", **changes)
-
-
-def unreadable(name: str, at: float, length: float = 60) -> Event:
-    return chunk(name, at, length=length, audio_ms=0, outcome="ERROR", error="It is no recording.")
-
-
-def is_idle(since_s: float, now_s: float) -> Event:
-    record = {"device_id": "d", "idle_since_ms": us(since_s) // 1000}
-    return Event("SpeechDeviceIdle", record, us(now_s) // 1000)
-
-
-def counter() -> Given[State]:
-    return given(step, State())
-
-
-def said(records: Iterable[Any]) -> dict[str, Any]:
-    """What a reader knows in the end: the newest revision of each dialogue that was not withdrawn."""
-    newest = {one["dialogue_id"]: one for one in records}
-    return {name: one for name, one in newest.items() if one["status"] != "WITHDRAWN"}
-
-
-def pieces(dialogue: Any) -> list[tuple[str, int, int]]:
-    return [(one["chunk_id"], one["start_ms"], one["end_ms"]) for one in dialogue["pieces"]]
-
-
-def in_the_end(events: Iterable[Event], limits: Any = THRESHOLDS) -> list[dict[str, Any]]:
-    """Dialogues after all events and the device's falling silent, in time order, checked for what always holds."""
-    state, records = State(), []
-    log_ms = 0
-    for event in events:
-        log_ms = max(log_ms, event.log_time_ms)
-        state, emitted = step(state, replace(event, log_time_ms=log_ms), limits)
-        records += [one.record for one in emitted]
-    for due in idle(state, log_ms + limits.idle_ms, limits):
-        state, emitted = step(state, Event(due.name, due.record, log_ms + limits.idle_ms), limits)
-        records += [one.record for one in emitted]
-    assert idle(state, log_ms + 10 * limits.idle_ms, limits) == []
-    _check_revisions(records)
-    found = sorted(said(records).values(), key=lambda one: (one["start_us"], one["end_us"]))
-    assert {one["status"] for one in found} <= {"CLOSED"}
-    return found
-
-
-def _check_revisions(records: Sequence[Any]) -> None:
-    """Revisions count from 1 without a hole, and who was withdrawn does not come back."""
-    for name in {one["dialogue_id"] for one in records}:
-        mine = [one for one in records if one["dialogue_id"] == name]
-        assert [one["revision"] for one in mine] == list(range(1, len(mine) + 1))
-        assert all(one["status"] != "WITHDRAWN" for one in mine[:-1])
-        for before, after in pairwise(mine):
-            assert (pieces(before), before["status"]) != (pieces(after), after["status"]), (
-                "a revision that says nothing"
-            )
-
+from tests.drivers.dialogues import (
+    check_revisions,
+    chunk,
+    counter,
+    in_the_end,
+    is_idle,
+    pieces,
+    said,
+    silence,
+    unreadable,
+    us,
+)
+from tests.drivers.processors import given
 
 # --- the rules, in order ------------------------------------------------------------------------------------------
 
@@ -346,7 +271,7 @@ def test_memory_is_bounded_for_a_device_and_in_total() -> None:
     left = [one for name, one in said(records).items() if name not in remembered]
     assert {one["status"] for one in left} == {"CLOSED"}, "who is forgotten was closed"
     assert len(left) > 100
-    _check_revisions(records)
+    check_revisions(records)
 
 
 def test_a_chunk_of_hours_with_thousands_of_pieces_is_cut_and_does_not_stay_in_memory() -> None:
@@ -354,7 +279,7 @@ def test_a_chunk_of_hours_with_thousands_of_pieces_is_cut_and_does_not_stay_in_m
     state, emitted = step(State(), hours)
     assert sum(len(one.record["pieces"]) for one in emitted if one.record["revision"] == 1) == 3600
     assert state.devices["d"].size < 300_000
-    _check_revisions([one.record for one in emitted])
+    check_revisions([one.record for one in emitted])
 
 
 def test_short_noises_are_not_told_of_before_they_have_become_more() -> None:
@@ -391,57 +316,11 @@ def test_thresholds_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
 
 
 def test_a_clock_that_begins_anew_with_every_start_does_not_let_a_dialogue_grow_for_ever() -> None:
-    state, rng = State(), random.Random(9)
-    for n in range(600):
+    small, state, rng = replace(THRESHOLDS, device_bytes=20_000), State(), random.Random(9)
+    for n in range(60):
         edges = [second / 10 for second in sorted(rng.sample(range(600), 30))]
         spans = list(zip(edges[::2], edges[1::2], strict=True))
         boot = chunk(f"{n:036}", 0, *spans, log_s=60.0 * n, sha256="a" * 64, stored_path="a" * 90)
-        state, emitted = step(state, boot)
-        assert max((len(serde.encode(one.name, one.record)) for one in emitted), default=0) < 2 << 20
-    assert state.devices["d"].size <= THRESHOLDS.device_bytes
-
-
-# --- any order, any repetition ------------------------------------------------------------------------------------
-
-
-@st.composite
-def recordings(draw: st.DrawFn) -> list[Event]:
-    """Up to nine chunks of a minute, with some missing, silent, unreadable or overlapping the one before."""
-    events: list[Event] = []
-    at = 0.0
-    for n in range(draw(st.integers(1, 9))):
-        at += draw(st.sampled_from([0, 0, 0, -20, 0.5, 11, 12, 60, 300]))
-        edges = draw(st.lists(st.integers(0, 600), max_size=10, unique=True).map(sorted))
-        spans = [(one / 10, two / 10) for one, two in zip(edges[::2], edges[1::2], strict=False)]
-        kind = draw(st.sampled_from(["speech"] * 8 + ["silence", "unreadable"]))
-        made = {"speech": chunk(f"{n}", at, *spans), "silence": silence(at), "unreadable": unreadable(f"{n}", at)}
-        events.append(made[kind])
-        at += 60
-    return events
-
-
-@hypothesis_given(recordings(), st.randoms(use_true_random=False))
-@settings(max_examples=300, deadline=None)
-def test_any_order_and_any_repetition_end_in_the_same_dialogues(events: list[Event], rng: random.Random) -> None:
-    expected = [(one["start_us"], one["end_us"], pieces(one)) for one in in_the_end(events)]
-    shuffled = [*events, *rng.choices(events, k=len(events))]
-    rng.shuffle(shuffled)
-    assert [(one["start_us"], one["end_us"], pieces(one)) for one in in_the_end(shuffled)] == expected
-
-
-@hypothesis_given(recordings())
-@settings(max_examples=200, deadline=None)
-def test_every_piece_of_speech_is_in_exactly_one_dialogue(events: list[Event]) -> None:
-    spoken = [one for one in events if one.record["segment_start_ms"]]
-    assume(all(one.record["end_us"] <= two.record["start_us"] for one, two in pairwise(events)))
-    wanted = [
-        (one.record["chunk_id"], start, end)
-        for one in spoken
-        for start, end in zip(one.record["segment_start_ms"], one.record["segment_end_ms"], strict=True)
-    ]
-    found = in_the_end(events)
-    assert sorted(piece for one in found for piece in pieces(one)) == sorted(wanted)
-    for before, after in pairwise(found):
-        assert after["start_us"] >= before["end_us"]
-    for one in found:
-        assert one["end_us"] - one["start_us"] <= 120_000_000
+        state, emitted = step(state, boot, small)
+        assert max((len(serde.encode(one.name, one.record)) for one in emitted), default=0) < 100_000
+        assert state.devices["d"].size <= 20_000

@@ -13,9 +13,9 @@ from streams.processors.dialogues import State, step
 from streams.steps import Event
 from streams.workers.audio_speech import Rule
 from streams.workers.voice import detect
+from tests.drivers.dialogues import chunk, in_the_end, pieces, us
 from tests.drivers.speech import MEDIA, RATE, opus
 from tests.drivers.voices import detection_error, quiet, truth, voice
-from tests.unit.streams.test_dialogues import chunk, in_the_end, pieces, us
 
 needs_media = pytest.mark.skipif(not MEDIA.is_dir(), reason="the sample media are not here")
 RULES = {
