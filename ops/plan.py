@@ -80,12 +80,13 @@ def check_given(settings: Settings) -> None:
 
 
 def rooms(settings: Settings) -> list[Service]:
-    """Our own processes: front door, projector, processors."""
+    """Our own processes: front door, projector, processors, deciders, speech recognition."""
     front = _room(settings, "front", ["--host", settings.host, "--port", str(settings.port)])
     front = replace(
         front, ready=lambda pid: front_ready(settings, pid), still_well=lambda _: bool(front_status(settings))
     )
-    return [front, _room(settings, "projector"), _room(settings, "processors")]
+    names = ["projector", "processors", "deciders", *(["asr"] if settings.sales.asr.mode != "off" else [])]
+    return [front, *(_room(settings, name) for name in names)]
 
 
 def _room(settings: Settings, name: str, arguments: Sequence[str] = ()) -> Service:

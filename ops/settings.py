@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import secrets
 import sys
+import tempfile
 import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from ops.sales_settings import SalesSettings
 
 DEFAULT_DEVICE_NAME = "Entrance Camera"
 DEFAULT_KAFKA_PORT = 9092
+LONGEST_SOCKET_PATH = 100  # sockaddr_un holds 104 bytes on macOS, 108 on Linux
 LOOPBACK_NAMES = frozenset({"localhost"})
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -72,6 +75,18 @@ class Settings:
     def jwt_secret_file(self) -> Path:
         """File of the generated secret that signs users' tokens (mode 0600)."""
         return self.home / "jwt-secret"
+
+    @property
+    def asr_socket(self) -> Path:
+        """Where the process `asr` listens for asr workers elsewhere; the front door passes their requests on.
+
+        Beside the other run files, or in a short folder of this user where that path is too long for a socket.
+        """
+        beside = self.home / "run" / "asr.sock"
+        if len(str(beside)) <= LONGEST_SOCKET_PATH:
+            return beside
+        mark = hashlib.sha256(str(self.home).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"sensorium-{os.getuid()}-{mark}" / "asr.sock"
 
     @property
     def run_dir(self) -> Path:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from ops import http_server, offline_docs, schema_registry
+from ops import http_server, offline_docs, sales_wiring, schema_registry
 from ops.errors import OperatorError
 from ops.settings import Settings, load, write_secret
 from ops.state import connected, mark_ready
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from api.app import Api
     from producers.answers import AsgiApp
     from producers.gateway import Gateway
+    from streams.steps import Heavy
 
 log = logging.getLogger(__name__)
+ASR_PATHS: Final = "/api/v1/internal/asr/{rest:path}"
 
 
 def serve(name: str, settings: Settings, host: str | None = None, port: int | None = None, reload: bool = False) -> int:
@@ -70,6 +72,7 @@ def gateway(settings: Settings) -> Gateway:
         trusted_networks=tuple(str(network) for network in settings.trusted_networks),
         cors_origins=settings.cors_origins,
         site_zone=settings.site_timezone,
+        recorders=sales_wiring.recorder_options(settings),
     )
     return Gateway(options)
 
@@ -78,6 +81,7 @@ def query_api(settings: Settings, door: Gateway | None) -> Api:
     """The query API; beside a gateway it takes frame rates and admission from it."""
     from api.app import no_frames, wire
     from producers.admission import Admission, own_names
+    from producers.commands import Writer
 
     networks = tuple(str(network) for network in settings.trusted_networks)
     admission = door.admission if door else Admission(settings.admin_token, networks, own_names())
@@ -86,6 +90,9 @@ def query_api(settings: Settings, door: Gateway | None) -> Api:
         frame_fps=door.frames.fps if door else no_frames,
         device_names=settings.device_name,
         admission=_guard(admission),
+        sales=sales_wiring.sales_api(
+            settings, keyring(settings), Writer(door.publisher, door.replies) if door else None
+        ),
     )
 
 
@@ -93,13 +100,17 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     """Everything at one origin: gateway, query API, page, registry, one OpenAPI."""
     from fastapi_offline import FastAPIOffline
 
+    from starlette.routing import Route
+
     from api.app import install
     from api.routes.page import page
     from producers.asgi import compose, with_cors
     from producers.cors import Cors
+    from producers.forwarding import Forwarder
 
     door = gateway(settings) if with_gateway else None
     answers = query_api(settings, door) if with_api else None
+    asr = Forwarder(f"unix:{settings.asr_socket}", "Speech recognition")
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
@@ -112,11 +123,14 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
             else:
                 yield
         finally:
+            await asr.close()
             if door:
                 await door.stop()
 
     app = FastAPIOffline(title="Sensorium", version="1", lifespan=lifespan)
     offline_docs.complete(app)
+    if door and settings.sales.asr.mode == "remote":
+        app.router.routes.append(Route(ASR_PATHS, asr))
     if answers:
         install(app, answers)
     if door:
@@ -187,12 +201,45 @@ def _projector(settings: Settings, _reload: bool) -> int:
 
 
 def _processors(settings: Settings, _reload: bool) -> int:
+    return _streams(settings, "processors", sales_wiring.LIGHT, sales_wiring.light_capabilities(settings))
+
+
+def _asr(settings: Settings, _reload: bool) -> int:
+    return _streams(settings, "asr", sales_wiring.ASR, {"asr": sales_wiring.asr_capability(settings)})
+
+
+def _streams(settings: Settings, name: str, names: tuple[str, ...], capabilities: Mapping[str, Heavy]) -> int:
     from streams.runtime import worker
 
-    return worker.run(settings.kafka_bootstrap or "", on_ready=partial(mark_ready, settings.home, "processors"))
+    return worker.run(
+        settings.kafka_bootstrap or "",
+        instance=name,
+        processors=sales_wiring.table(settings, keyring(settings), names),
+        capabilities=capabilities,
+        on_ready=partial(mark_ready, settings.home, name),
+    )
+
+
+def _deciders(settings: Settings, _reload: bool) -> int:
+    from streams.deciders_table import deciders
+    from streams.deciding import worker
+
+    return worker.run(
+        settings.kafka_bootstrap or "",
+        deciders=deciders(keyring(settings)),
+        on_ready=partial(mark_ready, settings.home, "deciders"),
+    )
 
 
 SERVICES: Final[Mapping[str, Callable[[Settings, bool], int]]] = MappingProxyType(
-    {"front": _front, "gateway": _gateway, "api": _api, "projector": _projector, "processors": _processors}
+    {
+        "front": _front,
+        "gateway": _gateway,
+        "api": _api,
+        "projector": _projector,
+        "processors": _processors,
+        "asr": _asr,
+        "deciders": _deciders,
+    }
 )
 """Every service by the name that `sensorium serve` knows."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.envelope import KeyRing, seal, unseal
-from schemas.errors import Forgotten
+from schemas.errors import Forgotten, TransientFailure
 from schemas.identity import NAMESPACE
 from streams.steps import Emitted, Event, NoState, PreparationFailed, Prepared
 from streams.upsell.prefilter import Prefilter
@@ -26,7 +26,7 @@ FORGOTTEN_REASON: Final = "transcript_forgotten"
 class Options:
     """The ring that opens transcripts and seals quotes, what is not worth an analysis, who analyses what is."""
 
-    keyring: KeyRing
+    keyring: KeyRing | None = None
     default_model: str = "rules-v1"
     prefilter: Prefilter = field(default_factory=Prefilter)
 
@@ -84,7 +84,7 @@ class Upsell:
         verdict = answer["verdict"]
         quotes, dropped = tie(verdict["evidence_quotes"], words["segments"], event.record["pieces"])
         subject = f"register/{event.record['register_id']}"
-        sealed = seal(self.options.keyring, subject, "AnalysisWords", {"summary": verdict["summary"], "quotes": quotes})
+        sealed = seal(self._ring(), subject, "AnalysisWords", {"summary": verdict["summary"], "quotes": quotes})
         shown = ("attempted", "quality_score", "categories", "closing_question", "customer_reaction", "confidence")
         fields = {name: verdict[name] for name in shown}
         fields |= {name: answer[name] for name in ("analyser", "model", "prompt_version", "elapsed_s", "finished_us")}
@@ -94,8 +94,13 @@ class Upsell:
 
     def _words(self, event: Event) -> Mapping[str, Any] | None:
         """The transcript; None when its key has been destroyed."""
-        words = unseal(self.options.keyring, event.record["words"], "TranscriptWords")
+        words = unseal(self._ring(), event.record["words"], "TranscriptWords")
         return None if isinstance(words, Forgotten) else words
+
+    def _ring(self) -> KeyRing:
+        if self.options.keyring is None:
+            raise TransientFailure("There is no key ring to open transcripts with: give the process the site's.")
+        return self.options.keyring
 
     def _skip_reason(self, event: Event, words: Mapping[str, Any]) -> str | None:
         return self.options.prefilter.reason(words["text"], _duration_s(event.record))

@@ -30,7 +30,7 @@ from streams.runtime.quiet import quieten
 from streams.runtime.timer import Membership, Timer
 from streams.runtime.watchdog import Lag, Watchdog, WatchdogThread
 from streams.steps import Heavy
-from streams.topology import PROCESSORS, Processor
+from streams.topology import Processor
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def run(
     bootstrap: str,
     *,
     instance: str = "processors",
-    processors: Sequence[Processor[Any]] = PROCESSORS,
+    processors: Sequence[Processor[Any]],
     capabilities: Mapping[str, Heavy] = _NONE,
     settings: WorkerSettings = WorkerSettings(),
     publisher: Callable[[], Publishing] | None = None,
