@@ -74,11 +74,12 @@ class Timer(Generic[S]):
         """Ask once for every partition. Raises what the log raises; the next time makes it good."""
         generation = self._membership.generation()
         self._lanes.renew(generation)
-        for partition in self._membership.partitions():
+        own = list(self._membership.partitions())
+        for partition in own:
             self._lanes.open(partition)  # one in which nothing has come yet has a past all the same
         ends = await self._blocking(self._past.end_offsets)
         for partition, mark in self._lanes.marks(generation).items():
-            if mark.next_offset >= ends[partition] and self._lanes.settled(partition):
+            if partition in own and mark.next_offset >= ends[partition] and self._lanes.settled(partition):
                 await self._pass(partition, mark, generation)
 
     async def _pass(self, partition: int, mark: Mark[S], generation: int) -> None:

@@ -34,7 +34,10 @@ class Together:
         try:
             while self._waiting:
                 going, self._waiting = [one for one in self._waiting if not one[1].cancelled()], []
-                outcomes = await self._blocking(lambda going=going: [_outcome(call) for call, _ in going])
+                try:
+                    outcomes = await self._blocking(lambda going=going: [_outcome(call) for call, _ in going])
+                except Exception as failure:  # noqa: BLE001 - of the way there: everybody who waits has to hear of it
+                    outcomes = [(None, failure)] * len(going)
                 for (_, done), outcome in zip(going, outcomes, strict=True):
                     _settle(done, outcome)
         finally:

@@ -13,7 +13,6 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -53,9 +52,12 @@ class Child:
     async def start(cls, plan: Plan, beat: Callable[[], None]) -> Child:
         """Start a child and wait until it is ready. Raises `TransientFailure`: it does not load (now)."""
         arguments = (sys.executable, "-P", "-m", "streams.workers.child", str(os.getpid()), plan.name)
-        process = await asyncio.create_subprocess_exec(
-            *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, env=_environment(plan.threads)
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, env=_environment(plan.threads)
+            )
+        except OSError as refused:  # no memory or no process to be had now
+            raise TransientFailure(f"{plan.name} does not start: {refused}") from refused
         child = cls(plan, process, beat)
         try:
             verdict, told = await child._within(plan.load_s, child._exchange(framed(plan.order)))
@@ -175,7 +177,7 @@ def _environment(threads: int) -> dict[str, str]:
     """All that a child gets to know of its surroundings: no keys and no addresses, it is given what it needs."""
     counts = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
     return {f"{one}_NUM_THREADS": str(threads) for one in counts} | {
-        "HOME": str(Path.home()),
+        "HOME": os.path.expanduser("~"),  # noqa: PTH111 - Path.home() fails for a user without one
         "LANG": "C.UTF-8",
         "MALLOC_ARENA_MAX": "2",  # glibc reserves 64 MiB of address space for each further one
         "PATH": os.defpath,

@@ -153,6 +153,15 @@ async def test_a_child_that_does_not_load_is_an_outage_not_the_requests_fault(lo
                 await heavy({"do": "echo", "say": 1})
 
 
+async def test_a_system_without_room_for_a_process_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool() as heavy:
+        with monkeypatch.context() as broken:
+            broken.setattr(sys, "executable", "/nonexistent/python")
+            with pytest.raises(TransientFailure, match="does not start"):
+                await heavy({"do": "echo", "say": 1})
+        assert (await heavy({"do": "echo", "say": 1}))["echo"] == 1
+
+
 async def test_warm_children_load_before_they_are_asked_and_tell_progress(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         async with pool(warm=True, size=2) as heavy:
