@@ -7,6 +7,7 @@ request: whoever was deactivated or deleted is refused as soon as the read model
 from __future__ import annotations
 
 import hmac
+import secrets
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +31,10 @@ Shown = Annotated[Any, Depends(_shown)]
 
 @dataclass(frozen=True, slots=True)
 class SignInOptions:
-    """`admin_token` empty: only users are let in. `jwt_secret` signs tokens, `hours` is how long they last."""
+    """`admin_token` empty: only users are let in. `jwt_secret` signs tokens, `hours` is how long they last.
+
+    Without a secret each process makes its own: tokens then end with it.
+    """
 
     admin_token: str = field(default="", repr=False)
     jwt_secret: str = field(default="", repr=False)
@@ -56,6 +60,7 @@ class SignIn:
 
     def __init__(self, options: SignInOptions, database: Database) -> None:
         self._options, self._database = options, database
+        self._secret = options.jwt_secret or secrets.token_urlsafe(32)
         self._admin_hash = sha256(options.admin_token.encode()).digest() if options.admin_token else None
 
     async def admin(self, request: Request, _shown: Shown = None) -> str:
@@ -96,7 +101,7 @@ class SignIn:
     def token_of(self, user_id: str) -> str:
         """A token for a user who has shown his password."""
         claims = {"sub": user_id, "exp": int(time.time() + self._options.hours * 3600)}
-        return jwt.encode(claims, self._options.jwt_secret, ALGORITHM)
+        return jwt.encode(claims, self._secret, ALGORITHM)
 
     def _is_admin_token(self, token: str) -> bool:
         presented = sha256(token.encode("latin-1", "replace")).digest()
@@ -110,11 +115,9 @@ class SignIn:
         return Caller(user["username"], user["is_admin"], user["user_id"])
 
     def _subject(self, token: str) -> UUID | None:
-        if not self._options.jwt_secret:
-            return None
         try:
             required = {"require": ["exp", "sub"]}
-            claims = jwt.decode(token, self._options.jwt_secret, [ALGORITHM], options=required)  # pyright: ignore[reportArgumentType]
+            claims = jwt.decode(token, self._secret, [ALGORITHM], options=required)  # pyright: ignore[reportArgumentType]
             return UUID(claims["sub"])
         except (jwt.InvalidTokenError, ValueError, AttributeError, TypeError):
             return None

@@ -127,7 +127,6 @@ def _add_names(router: APIRouter, writer: Writes, sign_in: SignIn) -> None:
 def _add_history(router: APIRouter, database: Database, sign_in: SignIn) -> None:
     known: Any = Depends(sign_in.caller)
 
-    @router.get(f"/api{HISTORY}", include_in_schema=False)
     @router.get(HISTORY, summary="What happened to a recorder")
     async def history(
         request: Request, device_id: UUID, query: Annotated[HistoryQuery, Query()], caller: Caller = known

@@ -1,6 +1,6 @@
 """A decider's membership of its consumer group and the reading of commands. A Kafka adapter.
 
-Where a partition goes on is said by its ledger, never by the group's committed offsets: these only show the lag.
+Where a partition goes on is said by its ledger: nothing is committed to the group.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from schemas.errors import TransientFailure
 from schemas.record import Record
@@ -65,19 +65,11 @@ class CommandReader:
             if (error := message.error()) is None:
                 record = _record(message)
                 batch.setdefault(record.partition, []).append(record)
-            elif error.fatal():
+            elif error.fatal() or error.code() == KafkaError._FATAL:
                 raise Fenced(f"{self._topic} is not ours any more: {error.str()}")
             elif error.code() not in _OUTAGES and not error.retriable():
                 raise TransientFailure(f"{self._topic} cannot be read: {error.str()}")
         return batch
-
-    def show(self, positions: Mapping[int, int]) -> None:
-        """Commit positions for whoever looks at the group's lag; nothing rests on it."""
-        try:
-            wanted = [TopicPartition(self._topic, one, offset) for one, offset in positions.items()]
-            self._consumer.commit(offsets=wanted, asynchronous=True)
-        except KafkaException as failure:
-            log.debug("positions of %s are not shown: %s", self._topic, failure)
 
     def close(self) -> None:
         """Leave the group."""

@@ -62,7 +62,7 @@ class Member:
                         on_ready()
                     continue
                 for partition, commands in (records or {}).items():
-                    self._decide(reader, partition, commands)
+                    self._decide(partition, commands)
         finally:
             self._let_go()
             reader.close()
@@ -94,7 +94,7 @@ class Member:
         self._send(unsent)
         return _Partition(transactions, ledger, ledger.next_event)
 
-    def _decide(self, reader: CommandReader, partition: int, records: Sequence[Record]) -> None:
+    def _decide(self, partition: int, records: Sequence[Record]) -> None:
         mine = self._partitions.get(partition)
         if mine is None:
             return
@@ -112,7 +112,6 @@ class Member:
         batch, offsets = done
         mine.ledger = batch.committed(self._decider, mine.ledger, offsets)
         self._answer(partition, batch, offsets)
-        reader.show({partition: mine.ledger.next_command})
         if mine.ledger.next_event - mine.snapshot_at >= self._decider.snapshot_events:
             mine.snapshot_at = mine.ledger.next_event
             message = snapshot(self._decider, partition, mine.ledger)

@@ -48,7 +48,10 @@ class Transactions:
         Raises:
             TransientFailure: Kafka does not answer. Fenced: it refuses for good.
         """
-        self._insist(lambda: self._producer.init_transactions(_CALL_S), "taking the transactional id")
+        try:
+            self._insist(lambda: self._producer.init_transactions(_CALL_S), "taking the transactional id")
+        except KafkaException as error:
+            raise TransientFailure(f"The transactional id is not taken: {_cause(error).str()}") from error
 
     def commit(self, messages: Sequence[Message]) -> list[int]:
         """Append all messages in one transaction; their offsets, in order.

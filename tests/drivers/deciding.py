@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -145,13 +145,15 @@ class DecidingSite:
             thread.join(30)
         assert code == [0]
 
-    def process(self, *names: str, faults: Path | None = None, instance: str = "a") -> subprocess.Popen[bytes]:
+    def process(
+        self, *names: str, faults: Path | None = None, instance: str = "a", output: IO[bytes] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Deciders at work in a process of their own that may be killed."""
         plan = {"bootstrap": self.bootstrap, "prefix": self.prefix, "names": names, "instance": instance}
         path = [str(ROOT), *([str(ROOT / "tests/drivers/faults")] if faults else [])]
         more = {"PYTHONPATH": os.pathsep.join(path), "SENSORIUM_FAULTS": str(faults or "/nonexistent")}
         command = [sys.executable, str(ROOT / "tests/drivers/decider_main.py"), json.dumps(plan), "serve", "deciders"]
-        return subprocess.Popen(command, env=os.environ | more)
+        return subprocess.Popen(command, env=os.environ | more, stdout=output, stderr=output)
 
     def send(self, command: str, key: str, record: Mapping[str, Any], command_id: str = "", **headers: bytes) -> str:
         """Append a command; its id."""
@@ -190,7 +192,15 @@ class DecidingSite:
         return found
 
     def wait_settled(self, *command_ids: str, topic: str = "devices.events", timeout: float = 30) -> None:
-        eventually(lambda: set(command_ids) <= self.settled(topic).keys(), timeout, 0.1)
+        """Until these are settled; a broker that is away has not settled them yet."""
+
+        def are() -> bool:
+            try:
+                return set(command_ids) <= self.settled(topic).keys()
+            except TransientFailure:
+                return False
+
+        eventually(are, timeout, 0.1)
 
     def close(self) -> None:
         self.publisher.close()

@@ -74,3 +74,14 @@ async def test_too_many_at_once_are_told_to_come_again(monkeypatch: pytest.Monke
     monkeypatch.setattr("api.passwords.WAITING", 0)
     with pytest.raises(Overloaded):
         await Passwords(memory_kib=8, passes=1).hash("secret1")
+
+
+async def test_who_is_not_there_costs_the_same_work(monkeypatch: pytest.MonkeyPatch):
+    passwords = Passwords(memory_kib=8, passes=1)
+    known = await passwords.hash("secret1")
+    checked: list[str] = []
+    verify = passwords._verify
+    monkeypatch.setattr(passwords, "_verify", lambda of, password: checked.append(of) or verify(of, password))
+    for of in (known, None, "!", "$2b$12$"):
+        await passwords.fits("secret1", of)
+    assert [of.split("$")[1:4] for of in checked] == [known.split("$")[1:4]] * 4

@@ -185,6 +185,17 @@ async def test_a_forged_expired_or_foreign_token_is_refused(client: httpx.AsyncC
     assert statuses == [401] * 7 + [200]
 
 
+async def test_without_a_secret_nobody_can_make_a_token(desk: Desk, client: httpx.AsyncClient) -> None:
+    user_id = (await created(client))["user_id"]
+    soon = int(time.time()) + 60
+    sign_in = SignIn(SignInOptions("admin-token", ""), desk)
+    transport = httpx.ASGITransport(app_of(users.build(People(desk, desk, sign_in, RING))))
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as session:
+        for token in (jwt.encode({"sub": user_id, "exp": soon}, "", "none"), sign_in.token_of(user_id)):
+            answer = await session.get(f"{USERS}/me", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == (200 if token == sign_in.token_of(user_id) else 401)
+
+
 async def test_whoever_is_deactivated_or_deleted_is_out(client: httpx.AsyncClient) -> None:
     user_id = (await created(client))["user_id"]
     mine = await signed_in(client)
