@@ -236,6 +236,10 @@ class Uploads:
                     draft.add(await self._chunks.store.run(lambda at=offset: self._files.read(upload, at, IN_MEMORY)))
                     await draft.drain()
             answer = await self._chunks.take(sent, draft, request)
+        except Refused as refused:
+            if refused.answer.status == 409:  # its number is another chunk's: no byte more would change that
+                await self._remove(upload)
+            raise
         finally:
             await draft.discard()
         upload.done = {"chunk_id": answer["chunk_id"], "stored_path": answer["stored_path"]}

@@ -132,6 +132,8 @@ class Resumable:
     def _given_up(self, name: str, response: httpx.Response) -> Verdict:
         if response.status_code in (404, 409, 410, 412):
             self.forget(name)
+            if response.status_code == 409 and "upload-offset" not in response.headers:
+                return judge(409, response.headers, response.content)  # its number is another chunk's
             return Later(response.status_code, "the server lost this upload: it is begun anew", this_chunk=True)
         return judge(response.status_code, response.headers, response.content)
 

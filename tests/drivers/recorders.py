@@ -86,7 +86,13 @@ class RecorderDriver:
         appender = Appender(self.log, FakeReplies())  # type: ignore[arg-type]
         chosen = RecorderOptions(folder, **({"min_free_bytes": 0} | options))
         self.recorders = Recorders(chosen, self.directory, appender, Cors(), (ZoneInfo(zone), zone))
-        fastapi = FastAPI()
+
+        @asynccontextmanager
+        async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+            async with self.running():
+                yield
+
+        fastapi = FastAPI(lifespan=lifespan)  # for who serves it; the client below needs `running`
         fastapi.include_router(self.recorders.router())
         self.app = Dispatcher(self.recorders.hot_routes, fastapi)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://localhost")

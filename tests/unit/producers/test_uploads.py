@@ -211,6 +211,15 @@ class TestRefused:
             answer = await patch(home, place, offset, SOUND[offset:])
             assert (answer.status_code, answer.headers["upload-offset"]) == (409, "10")
 
+    async def test_a_number_that_another_recording_has(self, home: RecorderDriver):
+        await home.chunk(b"other sound", boot_id="b", sequence=1)
+        place = await begun(home, boot_id="b", sequence=1)
+        answer = await patch(home, place, 0, SOUND)
+        assert (answer.status_code, "upload-offset" in answer.headers) == (409, False)
+        assert answer.json() == {"detail": "Another chunk has this boot_id and sequence"}
+        assert (await head(home, place)).status_code == 404
+        assert len(home.events()) == 1
+
     async def test_more_than_was_said_is_413_and_not_kept(self, home: RecorderDriver):
         place = await begun(home, 10)
         assert (await patch(home, place, 0, b"x" * 11)).status_code == 413
