@@ -15,7 +15,7 @@ from projections.emotion_rows import columns_of, gather
 from projections.projectors import emotion_logs, emotion_moments, person_emotions
 from projections.projectors.person_emotions import Report, Times, added, fold, supersedes
 from projections.read_model import Event
-from schemas import examples
+from schemas import examples, serde
 from schemas.envelope import KeyRing, seal
 from schemas.errors import InvalidEvent
 from schemas.record import Record
@@ -146,3 +146,23 @@ def test_a_truncation_takes_what_came_before_it_in_its_partition_only() -> None:
     assert prepared.truncated == {("emotion.points", 0): 4}
     assert prepared.points.columns.device_id == ["b", "d"]
     assert [record.offset for record in prepared.settled] == [1, 2, 3, 4]
+
+
+def test_a_silence_among_points_is_passed_over() -> None:
+    def event(name: str, offset: int, body: dict[str, Any]) -> Event:
+        return Event(Record("emotion.points", 0, offset, 0, None, None), name, body)
+
+    from projections.read_model import Target
+
+    events = [
+        event("EmotionPointsRecorded", 1, post("a")),
+        event("EmotionDeviceIdle", 2, examples.load("EmotionDeviceIdle")),
+        event("EmotionPointsRecorded", 3, post("b")),
+    ]
+    projector = emotion_logs.EmotionLogs(Target("s"))
+    prepared = projector.prepare(events)
+    assert (prepared.points.columns.device_id, prepared.settled, prepared.truncated) == (["a", "b"], [], {})
+    values = [serde.encode(one.name, one.body) for one in events]
+    records = [Record("emotion.points", 0, n, 0, None, value) for n, value in enumerate(values)]
+    assert projector.prepare_undecoded(records) is None, "such a batch is decoded event by event"
+    assert projector.prepare_undecoded(records[:1]) is not None
