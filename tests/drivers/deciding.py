@@ -94,7 +94,7 @@ def device(device_id: str | None = None, token: str | None = None, **changed: An
 class DecidingSite:
     """Topics of deciders under a random prefix, on a shared broker."""
 
-    def __init__(self, bootstrap: str, *more_topics: str) -> None:
+    def __init__(self, bootstrap: str, *more_topics: str, partitions: int = 1) -> None:
         self.bootstrap = bootstrap
         self.prefix = f"d{uuid.uuid4().hex[:8]}."
         topics.ensure(bootstrap, TOPICS)
@@ -102,17 +102,17 @@ class DecidingSite:
         names = ("devices.commands", "devices.events", "devices.tokens", "users.commands", "users.events", *more_topics)
         self.topics = {name: self.prefix + name for name in names}
         config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048576"}
-        wanted = [NewTopic(name, 1, 1, config=config) for name in self.topics.values()]
+        wanted = [NewTopic(name, partitions, 1, config=config) for name in self.topics.values()]
         for future in admin.create_topics(wanted).values():
             future.result()
         self.reader = LogReader(bootstrap, "site")
         self.publisher = Publisher(bootstrap, client_id="site", linger_ms=0)
         for name in self.topics.values():
-            eventually(lambda name=name: self._answers(name))
+            eventually(lambda name=name: self._answers(name, partitions))
 
-    def _answers(self, topic: str) -> bool:
+    def _answers(self, topic: str, partitions: int) -> bool:
         try:
-            return len(self.reader.end_offsets(topic)) == 1
+            return len(self.reader.end_offsets(topic)) == partitions
         except TransientFailure:
             return False
 

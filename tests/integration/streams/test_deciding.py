@@ -140,6 +140,25 @@ def test_a_zombie_writes_nothing(site: DecidingSite, tmp_path: Path, point: str)
     assert settled[last][0]["refusal"] == "device_exists"
 
 
+def test_partitions_move_between_processes_and_every_command_takes_effect_once(kafka_bootstrap: str) -> None:
+    with contextlib.closing(DecidingSite(kafka_bootstrap, partitions=4)) as site:
+        sent = [site.send("RegisterDevice", uuid.uuid4().hex, device()) for _ in range(20)]
+        first = site.process("devices", instance="first")
+        with killing(first):
+            site.wait_settled(*sent)
+            second = site.process("devices", instance="second")
+            with killing(second):
+                sent += [site.send("RegisterDevice", uuid.uuid4().hex, device()) for _ in range(200)]
+                first.kill()
+                sent += [site.send("RegisterDevice", uuid.uuid4().hex, device()) for _ in range(20)]
+                site.wait_settled(*sent, timeout=60)
+        settled = site.settled()
+        assert {len(settled[one]) for one in sent} == {1}
+        assert names(site).count("DeviceRegistered") == len(sent)
+        events = {record.partition for record in site.records("devices.events")}
+        assert events == {record.partition for record in site.records("devices.commands")} == {0, 1, 2, 3}
+
+
 def test_who_takes_the_id_fences_the_one_before(kafka_bootstrap: str, site: DecidingSite) -> None:
     first, second = (Transactions(kafka_bootstrap, f"{site.prefix}x") for _ in range(2))
     first.open()
