@@ -30,6 +30,7 @@ from producers.upload_files import Upload, UploadFiles
 PATH: Final = "/api/v1/uploads"
 VERSION: Final = b"1.0.0"
 DONE_S: Final = 3600.0  # how long a finished upload still answers
+MOST_DONE: Final = 64
 _LEAVE_S: Final = 5.0
 _OFFSET_STREAM: Final = b"application/offset+octet-stream"
 _RESUMABLE: Final = (b"tus-resumable", VERSION)
@@ -220,8 +221,13 @@ class Uploads:
             return
         data, offset = bytes(writing.buffer), writing.offset
         writing.buffer.clear()
+
+        def write() -> None:
+            self._chunks.store.check_room(len(data))
+            self._files.write(writing.upload, offset, data)
+
         with storing():
-            await self._chunks.store.run(lambda: self._files.write(writing.upload, offset, data))
+            await self._chunks.store.run(write)
         writing.offset += len(data)
 
     async def _complete(self, upload: Upload, request: Headers) -> None:
@@ -247,6 +253,14 @@ class Uploads:
         with storing():
             await self._chunks.store.run(lambda: self._files.save(upload))
             await self._chunks.store.run(lambda: self._files.drop_part(upload))
+        await self._forget_oldest(upload.device_id)
+
+    async def _forget_oldest(self, device_id: str) -> None:
+        """Keep the answers of a device's last `MOST_DONE` finished uploads."""
+        done = [one for one in self._uploads.values() if one.done is not None and one.device_id == device_id]
+        for old in sorted(done, key=lambda one: one.expires_s)[:-MOST_DONE]:
+            if old.upload_id not in self._holders:
+                await self._remove(old)
 
 
 @dataclass(slots=True)

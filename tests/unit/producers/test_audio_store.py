@@ -47,6 +47,29 @@ async def test_a_file_lies_under_its_content(store: AudioStore, data: bytes):
 
 
 @pytest.mark.parametrize("data", [b"x", LARGE])
+async def test_it_is_on_the_disk_before_it_is_visible_and_its_folder_after(
+    store: AudioStore, data: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noting_fsync(descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        done.append("folder" if Path(f"/dev/fd/{descriptor}").is_dir() else f"file of {size}")
+        fsync(descriptor)
+
+    def noting_replace(path: Path, target: Path) -> Path:
+        done.append("visible")
+        return replace(path, target)
+
+    draft = await put(store, data)
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(Path, "replace", noting_replace)
+    await draft.keep()
+    assert done == [f"file of {len(data)}", "visible", "folder"]
+
+
+@pytest.mark.parametrize("data", [b"x", LARGE])
 async def test_equal_content_is_one_file(store: AudioStore, data: bytes):
     first = await (await put(store, data)).keep()
     path = store.folder / first.path

@@ -264,6 +264,23 @@ class TestRefused:
             assert (await create(home)).status_code == 201
             assert third != first
 
+    async def test_so_many_finished_ones_a_device(self, home: RecorderDriver, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("producers.uploads.MOST_DONE", 2)
+        places: list[str] = []
+        for second in range(4):
+            places.append(await begun(home, start_ts=f"2026-01-01T09:00:0{second}"))
+            assert (await patch(home, places[-1], 0, SOUND)).status_code == 204
+        found = [(await head(home, place)).status_code for place in places]
+        assert sorted(found) == [200, 200, 404, 404]
+        assert found[-1] == 200
+
+    async def test_room_is_left_on_the_disk(self, tmp_path: Path):
+        async with RecorderDriver(tmp_path).running() as home:
+            place = await begun(home)
+            home.recorders.store.min_free_bytes = 1 << 62
+            assert (await patch(home, place, 0, SOUND)).status_code == 507
+            assert await offset_of(home, place) == 0
+
     async def test_they_expire(self, home: RecorderDriver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         place, done = await begun(home), await begun(home, start_ts="2026-01-01T08:00:00")
         await patch(home, place, 0, SOUND[:10])
