@@ -43,8 +43,8 @@ from edge_agents.recorder.uploader import Uploader
 log = logging.getLogger(__name__)
 LOOK_S = 5.0
 RECORDER_STOP_S, UPLOADER_STOP_S = 10.0, 15.0
-# A request may take its time-out, a fsync of a worn card long; a thread that moved on in this time is alive.
-STUCK_S = 300.0
+# A fsync of a worn card or a request over a bad link takes long; a thread that moved on in this time is alive.
+STUCK_S = {"recorder": 300.0, "uploader": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Agent:
         files = [file for file in self._spool.kept() if file.path.suffix == ".ogg"]
         return {
             "status": "ok",
-            "recording": self.recorder.wanted.is_set(),
+            "recording": self.recorder.wanted.is_set() and not self.recorder.finished.is_set(),
             "in_schedule": self._in_schedule(),
             "queue_size": len(self._spool.pending()),
             "uploaded_total": totals.uploaded,
@@ -204,7 +204,7 @@ class Agent:
             before = self._seen_alive.get(name, (-1, now))
             if before[0] != rounds:
                 before = self._seen_alive[name] = (rounds, now)
-            if now - before[1] > max(STUCK_S, 2 * self._settings.retry_max_s):
+            if now - before[1] > STUCK_S[name]:
                 log.error("thread_stuck", extra={"thread": name})
                 alive = False
         ended = [thread.name for thread in threads if not thread.is_alive()]
@@ -214,6 +214,7 @@ class Agent:
         return alive
 
     def _all_sent(self) -> bool:
+        self.uploader.messenger.urgent = self.recorder.finished.is_set()
         nothing_left = not self._spool.pending() and not self._drops.rows() and not self._silences.rows()
         return self.recorder.finished.is_set() and nothing_left and self._spool.in_flight is None
 

@@ -19,6 +19,7 @@ from edge_agents.recorder.disk import Disk
 
 log = logging.getLogger(__name__)
 _JUMP_US = 200_000
+_MOMENT_US = 20_000
 _KEPT = 100
 # Below this the server's clock and ours are the same: its header has whole seconds and takes time to arrive.
 _AGREES_US = 5_000_000
@@ -50,7 +51,7 @@ class Boots:
         self._zone = zone
         self._lock = threading.RLock()
         self._boots = _read(path)
-        self._mine = replace(self._boots.pop(clock.boot, Boot(0)), anchor_us=clock.wall_us() - clock.steady_us())
+        self._mine = replace(self._boots.pop(clock.boot, Boot(0)), anchor_us=self._seen_us())
         self._save()
 
     def now_us(self) -> int:
@@ -60,7 +61,7 @@ class Boots:
     def anchor_us(self) -> int:
         """Wall minus steady clock of this boot, steady but for real jumps."""
         with self._lock:
-            seen = self._clock.wall_us() - self._clock.steady_us()
+            seen = self._seen_us()
             difference = seen - self._mine.anchor_us
             if abs(difference) > _JUMP_US:
                 now = iso(self._clock.wall_us(), self._zone)
@@ -116,6 +117,15 @@ class Boots:
             self._save()
         if offset:
             log.warning("clock_differs_from_server", extra={"seconds": round(offset / 1e6)})
+
+    def _seen_us(self) -> int:
+        # Both clocks at one moment: a reader that was put to sleep between them looks again.
+        before, wall = self._clock.steady_us(), self._clock.wall_us()
+        for _ in range(10):
+            if self._clock.steady_us() - before < _MOMENT_US:
+                break
+            before, wall = self._clock.steady_us(), self._clock.wall_us()
+        return wall - before
 
     def _save(self) -> None:
         rows = [*self._boots.items(), (self._clock.boot, self._mine)][-_KEPT:]

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,20 @@ from edge_agents.recorder.errors import CaptureLost
 _BLOCK_S = 0.1
 
 
-class SoundMicrophone:
-    """Samples that are known from the start, at `speed` times real time (0: as fast as possible), once or for ever.
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """How known samples are heard: `speed` times real time (0: as fast as possible), once or for ever.
 
-    Faster than real time they are dated so that the last one is heard now: nothing lies in the future.
+    Faster than real time they are dated so that the last one is heard now, if `length_s` is known.
     """
+
+    speed: float = 1.0
+    loop: bool = False
+    length_s: float | None = None
+
+
+class SoundMicrophone:
+    """Samples that are known from the start."""
 
     live = False
 
@@ -33,37 +43,34 @@ class SoundMicrophone:
         sound: Callable[[], Iterator[Samples]],
         sample_rate: int,
         steady_us: Callable[[], int],
-        *,
-        speed: float = 1.0,
-        loop: bool = False,
-        length_s: float | None = None,
+        playing: Playing | None = None,
         name: str = "sound",
     ) -> None:
         self.name = name
         self._sound = sound
         self._rate = sample_rate
-        self._speed = speed
-        self._loop = loop
+        self._playing = playing or Playing()
         self._closed = threading.Event()
-        early_s = length_s or 0.0 if speed != 1.0 and not loop else 0.0
+        early = self._playing.speed != 1.0 and not self._playing.loop
+        early_s = self._playing.length_s or 0.0 if early else 0.0
         self._begin_us = steady_us() - round(early_s * 1e6)
 
     def blocks(self) -> Iterator[Samples]:
         """Blocks of 0.1 s or less. Raises CaptureLost if there is nothing to hear."""
-        start, count = time.monotonic(), 0
+        start, count, speed = time.monotonic(), 0, self._playing.speed
         while True:
             before = count
             for samples in self._sound():
                 for at in range(0, samples.size, max(1, int(self._rate * _BLOCK_S))):
                     block = samples[at : at + max(1, int(self._rate * _BLOCK_S))]
                     count += block.size
-                    due = start + count / self._rate / self._speed - time.monotonic() if self._speed else 0.0
+                    due = start + count / self._rate / speed - time.monotonic() if speed else 0.0
                     if self._closed.wait(max(0.0, due)) if due > 0 else self._closed.is_set():
                         return
                     yield block
             if count == before:
                 raise CaptureLost(f"{self.name} has no sound in it")
-            if not self._loop:
+            if not self._playing.loop:
                 return
 
     def moment_us(self, count: int) -> int | None:
@@ -106,7 +113,10 @@ def length_s(path: Path) -> float | None:
 
 
 class PipeMicrophone:
-    """Raw mono 16-bit samples (little endian, at the configured rate) from a named pipe, or `-` for standard input."""
+    """Raw mono 16-bit samples (little endian, at the configured rate) from a named pipe, or `-` for standard input.
+
+    A named pipe may get another writer; standard input is over when it ends.
+    """
 
     live = False
 
@@ -117,7 +127,7 @@ class PipeMicrophone:
         self._closed = threading.Event()
 
     def blocks(self) -> Iterator[Samples]:
-        """Samples until the writer closes its end. Raises CaptureLost."""
+        """Samples until the writer closes its end, which is CaptureLost for a named pipe."""
         descriptor = self._open()
         try:
             rest = b""
@@ -125,8 +135,10 @@ class PipeMicrophone:
                 if not select.select([descriptor], [], [], 0.2)[0]:
                     continue
                 data = os.read(descriptor, self._bytes)
-                if not data:
+                if not data and self._path == "-":
                     return
+                if not data:
+                    raise CaptureLost(f"{self._path}: its writer is gone")
                 rest += data
                 whole = len(rest) // 2 * 2
                 if whole:

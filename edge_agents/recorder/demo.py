@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_agents.recorder.agent import Surroundings
 from edge_agents.recorder.capture import Samples, mono
-from edge_agents.recorder.capture_file import SoundMicrophone
+from edge_agents.recorder.capture_file import Playing, SoundMicrophone
 from edge_agents.recorder.clock import Clock
 from edge_agents.recorder.dialogues import BETWEEN_SCENES_S, Scene, scenes
 from edge_agents.recorder.errors import ConfigError, RecorderError
@@ -114,9 +114,8 @@ def surroundings(languages: Sequence[str], settings: Settings) -> Surroundings:
             lambda: iter([spoken.samples]),
             spoken.sample_rate,
             clock.steady_us,
-            speed=settings.speed,
-            length_s=spoken.length_s,
-            name="the demo's voices",
+            Playing(settings.speed, length_s=spoken.length_s),
+            "the demo's voices",
         )
 
     return Surroundings(clock=clock, sound=microphone, until_sent=True)

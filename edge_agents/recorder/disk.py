@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -40,8 +41,14 @@ class Disk:
         return OpenFile(path)
 
     def rename(self, old: Path, new: Path) -> None:
-        """Rename within the disk, durably."""
-        old.replace(new)
+        """Rename durably; to another disk by a whole copy."""
+        try:
+            old.replace(new)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self.save(new, old.read_bytes())
+            old.unlink()
         self.sync_folder(new.parent)
 
     def remove(self, path: Path) -> None:

@@ -96,8 +96,7 @@ class Janitor:
         name = file.path.name
         if name not in self._stamps:
             try:
-                facts = ogg.facts_of(file.path)
+                self._stamps[name] = stamp_of(ogg.tags_of(file.path))
             except OSError:
                 return None
-            self._stamps[name] = stamp_of(facts.tags) if facts else None
         return self._stamps[name]

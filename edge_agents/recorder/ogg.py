@@ -12,6 +12,7 @@ _CRC_AT, _SEGMENTS_AT = 22, 26
 _END_OF_STREAM = 4
 _TAIL = 1 << 17
 _HEAD = 1 << 16
+_FIRST = 1 << 12
 GRANULES_PER_S = 48_000
 
 
@@ -89,6 +90,13 @@ def _last_pages(tail: bytes) -> Iterator[Page]:
         found = list(pages(tail, start))
         yield from found
         start = tail.find(b"OggS", found[-1].end if found else start + 1)
+
+
+def tags_of(path: Path) -> dict[str, str]:
+    """The comments of a file, from its first bytes only. Raises OSError."""
+    with path.open("rb") as file:
+        first = list(pages(file.read(_FIRST)))
+    return _comments(first[1].body) if len(first) > 1 else {}
 
 
 def facts_of(path: Path) -> Facts | None:

@@ -125,10 +125,8 @@ class Sources:
             lambda: capture_file.decoded(path, rate),
             rate,
             self.steady_us,
-            speed=self.wanted.speed,
-            loop=self.wanted.loop,
-            length_s=capture_file.length_s(path),
-            name=str(path),
+            capture_file.Playing(self.wanted.speed, self.wanted.loop, capture_file.length_s(path)),
+            str(path),
         )
 
     def _candidates(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:

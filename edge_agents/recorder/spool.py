@@ -85,14 +85,19 @@ class Spool:
         """The server has it. Raises OSError."""
         self.disk.rename(path, self.uploaded / path.name)
 
-    def set_aside(self, path: Path, reason: str, *, broken: bool = False) -> None:
-        """The server will never take it, or it cannot be read: keep it apart, with the reason in a file beside it."""
+    def set_aside(self, path: Path, reason: str, *, broken: bool = False) -> bool:
+        """The server will never take it, or it cannot be read: keep it apart, the reason in a file beside it.
+
+        False if it could not be moved.
+        """
         name = path.name.removesuffix(PART).removesuffix(HELD) + (".broken" if broken else "")
         try:
-            self.disk.save(self.rejected / f"{name}.reason", reason[:2000].encode())
             self.disk.rename(path, self.rejected / name)
         except OSError as error:
             log.error("set_aside_error", extra={"file": path.name, "error": str(error)})  # noqa: TRY400
+            return False
+        self._saved(self.rejected / f"{name}.reason", reason[:2000].encode())
+        return True
 
     def next_run(self) -> int:
         """The number of this start of the agent, one more than any before it."""
@@ -102,12 +107,12 @@ class Spool:
         except (OSError, ValueError, TypeError, KeyError):
             last = 0
         number = max(last, max((run_in(kept.path.name) for kept in self.kept()), default=0)) + 1
-        self._saved(path, {"last": number})
+        self._saved(path, json.dumps({"last": number}).encode())
         return number
 
-    def _saved(self, path: Path, content: object) -> None:
+    def _saved(self, path: Path, content: bytes) -> None:
         try:
-            self.disk.save(path, json.dumps(content).encode())
+            self.disk.save(path, content)
         except OSError as error:
             if error.errno not in NO_ROOM or not self.on_full(4096):
                 log.warning("state_not_saved", extra={"file": path.name, "error": str(error)})

@@ -20,6 +20,7 @@ from edge_agents.recorder.spool import Spool
 log = logging.getLogger(__name__)
 IDLE_S = 3.0
 _CUTS = 2
+_SLICE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -66,8 +67,17 @@ class Uploader:
                 delay = self.backoff.wait()
             if delay is None:
                 self.idle(IDLE_S)
-            elif delay > 0 and self.wait(delay):
+            elif self._wait(delay):
                 return
+
+    def _wait(self, delay: float) -> bool:
+        # In slices: a long wait is no standstill.
+        while delay > 0:
+            self.alive += 1
+            if self.wait(min(delay, _SLICE_S)):
+                return True
+            delay -= _SLICE_S
+        return False
 
     def step(self) -> float | None:
         """Send one chunk, or tell one thing; seconds to wait afterwards, None: until there is something to send."""
@@ -98,8 +108,9 @@ class Uploader:
             fields = self.letters.fields(path, by_content=by_content)
             verdict = self._deliver(path, fields)
         except NotAChunk as why:
-            self._set_aside(path, str(why), broken=why.broken)
-            return 0.0
+            if not why.broken:
+                log.warning("bad_chunk_name", extra={"file": path.name})
+            return self._set_aside(path, str(why), broken=why.broken)
         except FileNotFoundError:
             return 0.0
         except OSError as error:
@@ -124,13 +135,12 @@ class Uploader:
             case Refused(status, answer):
                 log.error("upload_http_error", extra={"file": path.name, "status": status, "body": answer})
                 self.totals.errors += 1
-                self._set_aside(path, f"{status} {answer}")
-                return 0.0
+                return self._set_aside(path, f"{status} {answer}")
             case Taken(answer):
                 log.warning("upload_http_error", extra={"file": path.name, "status": 409, "body": answer})
                 self.totals.errors += 1
                 if path.name in self._by_content:
-                    self._set_aside(path, f"409 {answer}")
+                    return self._set_aside(path, f"409 {answer}")
                 self._by_content.add(path.name)
                 return 0.0
             case Later():
@@ -143,6 +153,7 @@ class Uploader:
         self.totals.uploaded += 1
         self.totals.last_upload_s = self.boots.now_us() / 1e6
         self.backoff.reset()
+        self.messenger.heard_speech()
         self.resumable.forget(path.name)
         self._move(path)
 
@@ -169,12 +180,12 @@ class Uploader:
             self._cuts[path.name] += _CUTS if why.too_large else 1
         return self._delay(why)
 
-    def _set_aside(self, path: Path, reason: str, *, broken: bool = False) -> None:
+    def _set_aside(self, path: Path, reason: str, *, broken: bool = False) -> float:
         self.totals.rejected += 1
         log.error("chunk_rejected", extra={"file": path.name, "reason": reason})
-        self.spool.set_aside(path, reason, broken=broken)
         self.resumable.forget(path.name)
         self._passed_over[path.name] += 1
+        return 0.0 if self.spool.set_aside(path, reason, broken=broken) else self.backoff.wait()
 
     def _after_telling(self, verdict: Verdict) -> float:
         match verdict:

@@ -14,12 +14,12 @@ from edge_agents.recorder.errors import RecorderError
 _SYNCHRONOUS, _CHARACTERS, _UTF8, _RATE, _PITCH = 2, 1, 1, 1, 3
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 VOICES = {
-    ("ru", "seller"): ("ru+f2", 55),
-    ("ru", "customer"): ("ru", 35),
+    ("ru", "seller"): ("ru+m3", 50),
+    ("ru", "customer"): ("ru+m3", 25),
     ("en", "seller"): ("en-us+f2", 55),
     ("en", "customer"): ("en-us", 35),
 }
-_WORDS_A_MINUTE = 140
+_WORDS_A_MINUTE = 160
 # Quieter than this at a line's ends is not speech: pauses are the script's, not the synthesiser's.
 _QUIET = 60
 

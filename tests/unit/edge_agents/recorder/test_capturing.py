@@ -15,7 +15,7 @@ from edge_agents.recorder.backoff import Backoff
 from edge_agents.recorder.capture import Feed, Samples
 from edge_agents.recorder.capture_alsa import AlsaMicrophone
 from edge_agents.recorder.capture_command import CommandMicrophone
-from edge_agents.recorder.capture_file import PipeMicrophone, SoundMicrophone, decoded
+from edge_agents.recorder.capture_file import PipeMicrophone, Playing, SoundMicrophone, decoded
 from edge_agents.recorder.errors import CaptureLost, MicrophoneMissing
 from edge_agents.recorder.microphones import Card, best, cards_in_arecord, cards_in_proc, recording_cards
 from edge_agents.recorder.recorder import Recorder
@@ -187,7 +187,7 @@ def ends(feed: Feed, heard: list[Samples] | None = None) -> bool:
     """Take a block; whether the source has ended."""
     try:
         block = feed.next(5)
-    except EOFError:
+    except (EOFError, CaptureLost):
         return True
     assert block is not None
     if heard is not None:
@@ -233,7 +233,7 @@ def wav(path: Path, sound: Samples, rate: int = RATE) -> Path:
 def test_a_file_is_heard_to_its_end_and_dated_before_now(tmp_path):
     path = wav(tmp_path / "a.wav", tone(3))
     now = 10**9
-    microphone = SoundMicrophone(lambda: decoded(path, RATE), RATE, lambda: now, speed=0, length_s=3.0)
+    microphone = SoundMicrophone(lambda: decoded(path, RATE), RATE, lambda: now, Playing(0, length_s=3.0))
     blocks = list(microphone.blocks())
     assert sum(block.size for block in blocks) == 3 * RATE
     assert microphone.moment_us(3 * RATE) == now

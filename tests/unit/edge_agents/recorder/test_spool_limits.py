@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -166,3 +167,20 @@ def test_files_are_for_the_owner_s_eyes_only(tmp_path):
     studio.spool.next_run()
     for path in (tmp_path / "spool").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_an_outbox_on_another_disk_is_emptied_by_copying(tmp_path, monkeypatch):
+    studio = Studio(tmp_path)
+    path = chunk(studio, 0)
+    content = path.read_bytes()
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if self.parent != Path(target).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    studio.spool.mark_sent(path)
+    assert not path.exists()
+    assert (studio.spool.uploaded / path.name).read_bytes() == content

@@ -307,6 +307,34 @@ def test_drops_and_silences_are_told_once_until_told(post):
     assert (post.drops.rows(), post.silences.rows()) == ((), ())
 
 
+def test_a_silence_that_goes_on_is_told_together_but_at_once_after_speech(post):
+    def silent(sequence: int) -> None:
+        stamp = Stamp("run", sequence, post.studio.time.boot, post.studio.time.steady, 0, 16_000)
+        post.silences.add(stamp, 60 * SECOND)
+        post.studio.time.pass_s(60)
+        post.work()
+
+    for sequence in range(12):
+        silent(sequence)
+    lengths = [
+        datetime.fromisoformat(one["end_ts"]) - datetime.fromisoformat(one["start_ts"]) for one in post.gateway.silences
+    ]
+    assert [length.total_seconds() for length in lengths] == [60, 300, 300]
+    post.chunk(12)
+    post.studio.time.pass_s(60)
+    post.work()
+    silent(13)
+    assert post.silences.rows() == ()
+
+
+def test_a_file_that_cannot_be_set_aside_makes_no_hot_loop(post, monkeypatch):
+    post.gateway.behave = lambda n, path: Answer(422, {"detail": "Empty file"})
+    post.chunk(0)
+    monkeypatch.setattr(post.studio.spool, "set_aside", lambda *_, **__: False)
+    post.work(hours=0.01)
+    assert len(post.gateway.requests) < 6
+
+
 @pytest.mark.parametrize("cut", [0, 5000, 300_000])
 def test_a_big_chunk_goes_on_where_the_connection_broke(post, cut):
     post.uploader.resumable_from = 0
