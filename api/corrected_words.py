@@ -31,7 +31,7 @@ def aligned(heard: Words, text: str) -> Words:
     new = text.split()
     if not old:
         span = {"start": 0.0, "end": 0.0}
-        segment = {"id": 0, **span, "text": text, "avg_logprob": None, "no_speech_prob": None, "words": []}
+        segment = {"id": 0, **span, "text": " ".join(new), "avg_logprob": None, "no_speech_prob": None, "words": []}
         return _joined([segment] if new else [])
     placed: list[tuple[int, dict[str, Any]]] = []
     matcher = SequenceMatcher(None, [_plain(word["word"]) for _, word in old], list(map(_plain, new)), autojunk=False)

@@ -91,7 +91,7 @@ def _add_list(router: APIRouter, database: Database, zone: str, now: Callable[[]
     @router.get("/dialogues", summary="Dialogues, the latest first", response_model=dict[str, Any])
     async def get_dialogues(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
         """A page; with `text`, a `snippet` with the found words. Without days: of all times."""
-        wanted = _wanted(query, zone, now())
+        wanted = wanted_by(query, zone, now())
         read = partial(sales_search.page, wanted=wanted)
         rows = await database.read(read, model=MODEL, as_of=query.as_of)
         names = await database.read(sales_names.names)
@@ -102,7 +102,8 @@ def _add_list(router: APIRouter, database: Database, zone: str, now: Callable[[]
         return sales_shapes.tagged(request, {"count": len(listed), "dialogues": listed}, after=after)
 
 
-def _wanted(query: ListQuery, zone: str, now: datetime) -> sales_search.Wanted:
+def wanted_by(query: ListQuery, zone: str, now: datetime) -> sales_search.Wanted:
+    """What the queries want of a list; one row more than a page, to know whether another follows."""
     has_days = query.from_day is not None or query.to_day is not None
     days = query.days(zone, now) if has_days else None
     after: Any = cursors.read(query.after, int, UUID)

@@ -28,7 +28,7 @@ _PARTS: Final = {
                EXISTS (SELECT FROM dialogue_upsell_analysis a WHERE a.dialogue_id = r.dialogue_id AND a.run = r.run)
                AS current
         FROM analysis_runs r LEFT JOIN analysis_wants w ON w.dialogue_id = r.dialogue_id AND w.run = r.run
-        WHERE r.dialogue_id = %s ORDER BY COALESCE(r.finished_at, r.started_at), r.run
+        WHERE r.dialogue_id = %s ORDER BY w.nth, r.run
     """,
     "reviews": """
         SELECT review_id, created_at, reviewer, flag, reason, notes, corrected, forgotten, resolved
