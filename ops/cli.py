@@ -29,18 +29,21 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when everything runs; stop with `down`.")
     ] = False,
-    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Also run the sample device.")] = True,
-    video: Annotated[str | None, typer.Option(help="The sample device watches this video file or stream.")] = None,
-    camera: Annotated[int | None, typer.Option(help="The sample device watches this camera (0 is the first).")] = None,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Also run the sample devices.")] = True,
+    video: Annotated[str | None, typer.Option(help="The sample face sensor watches this video file or stream.")] = None,
+    camera: Annotated[
+        int | None, typer.Option(help="The sample face sensor watches this camera (0 is the first).")
+    ] = None,
+    audio: Annotated[str | None, typer.Option(help="The sample shop counter hears this recording.")] = None,
 ) -> None:
-    """Run everything: Kafka, PostgreSQL, front door, projector, processors and the sample device.
+    """Run everything: Kafka, PostgreSQL, all services and the sample devices.
 
     The first start downloads Kafka (45 MB). State is kept in SENSORIUM_HOME (default .sensorium).
     """
     from ops import commands
-    from ops.plan import Sensor
+    from ops.plan import Demo
 
-    commands.up(Sensor(enabled=demo, video=video, camera=camera), detach=detach)
+    commands.up(Demo(enabled=demo, video=video, camera=camera, audio=audio), detach=detach)
 
 
 @app.command(rich_help_panel=RUNNING)

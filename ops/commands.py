@@ -18,17 +18,20 @@ import psutil
 from ops import processes, settings, state
 from ops.embedded import postgres
 from ops.errors import OperatorError
-from ops.plan import Sensor
+from ops.plan import Demo
 from ops.service import telling_line
 from ops.settings import Settings
 
 NOT_RUNNING = 3
 STOP_PATIENCE_S = 120.0
 # What `reset` deletes; anything else in the home was put there by somebody else.
-OWN_FILES = ("kafka", "postgres", "logs", "run", "emotion-sensor", "admin-token", "personal-keys")
+OWN_FILES = (
+    "kafka", "postgres", "logs", "run", "audio_storage", "asr", "analysis", "emotion-sensor", "shop-recorder",
+    "admin-token", "jwt-secret", "personal-keys",
+)  # fmt: skip
 
 
-def up(sensor: Sensor, *, detach: bool) -> None:
+def up(demo: Demo, *, detach: bool) -> None:
     """Run everything until stopped; detached, return when it runs."""
     from ops.supervisor import Supervisor
     from ops.terminal import Terminal
@@ -36,17 +39,17 @@ def up(sensor: Sensor, *, detach: bool) -> None:
     ours = settings.load()
     settings.share_certificates()
     if detach:
-        _detach(ours, sensor)
+        _detach(ours, demo)
     else:
-        Supervisor(ours, sensor, Terminal()).run()
+        Supervisor(ours, demo, Terminal()).run()
 
 
-def _detach(ours: Settings, sensor: Sensor) -> None:
+def _detach(ours: Settings, demo: Demo) -> None:
     log = ours.log_dir / "up.log"
     with state.lock(ours.home):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
-    command = [sys.executable, "-m", "ops.cli", "up", *up_arguments(sensor)]
+    command = [sys.executable, "-m", "ops.cli", "up", *up_arguments(demo)]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -62,11 +65,11 @@ def _detach(ours: Settings, sensor: Sensor) -> None:
         time.sleep(0.1)
 
 
-def up_arguments(sensor: Sensor) -> list[str]:
-    """The flags of `up` that make this sensor."""
-    arguments = [] if sensor.enabled else ["--no-demo"]
-    arguments += ["--video", sensor.video] if sensor.video is not None else []
-    return arguments + (["--camera", str(sensor.camera)] if sensor.camera is not None else [])
+def up_arguments(demo: Demo) -> list[str]:
+    """The flags of `up` that make this demo."""
+    arguments = [] if demo.enabled else ["--no-demo"]
+    chosen = {"--video": demo.video, "--camera": demo.camera, "--audio": demo.audio}
+    return arguments + [part for flag, value in chosen.items() if value is not None for part in (flag, str(value))]
 
 
 def status(*, as_json: bool) -> int:

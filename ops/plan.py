@@ -1,17 +1,18 @@
-"""The services of `sensorium up` in the order they start: Kafka, PostgreSQL, front, projector, processors, sensor."""
+"""The services of `sensorium up` in the order they start: Kafka, PostgreSQL, our own processes, the demo devices."""
 
 from __future__ import annotations
 
 import http.client
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from types import MappingProxyType
 
 import psutil
 
-from ops import ports, processes, state
+from ops import demo_shop, ports, processes, state
 from ops.embedded import kafka, postgres, servers
 from ops.embedded.jars import folder
 from ops.errors import OperatorError
@@ -21,18 +22,20 @@ from ops.settings import DEFAULT_KAFKA_PORT, Settings
 # A service says that it is ready; one that waits for servers elsewhere counts as ready when it has lived this long.
 SETTLED_S = 20.0
 SILENT_FOR_S = 60.0
+SENSOR = "emotion-sensor"
 WAITS_FOR_SERVERS_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sensor:
-    """The demo device: its own video or camera, or what this machine has."""
+class Demo:
+    """The demo devices: a face sensor with a video or camera, a shop counter with a recording; else with samples."""
 
     enabled: bool = True
     video: str | None = None
     camera: int | None = None
+    audio: str | None = None
 
-    def arguments(self) -> list[str]:
+    def sensor_arguments(self) -> list[str]:
         """Flags of the emotion sensor: points, totals and the live picture, so that the whole page is filled."""
         everything = ["--mode", "both", "--frames"]
         if self.video is not None:
@@ -99,30 +102,37 @@ def _room(settings: Settings, name: str, arguments: Sequence[str] = ()) -> Servi
     )
 
 
-def sensor_service(settings: Settings, sensor: Sensor) -> Service:
-    """The demo device, speaking HTTP to the front door like any other."""
-    name = "emotion-sensor"
-    arguments = ["agent", name, *sensor.arguments(), "--server", settings.base_url]
-    return Service(
-        name,
-        lambda: launch(settings, name, arguments),
-        lambda pid: lived_s(pid) > 1.0,
-        may_finish=True,
-        stop_patience_s=10,
-    )
+def devices(settings: Settings, demo: Demo) -> list[Service]:
+    """The demo devices, speaking HTTP to the front door like any other."""
+    sensor = ["agent", SENSOR, *demo.sensor_arguments(), "--server", settings.base_url]
+    return [
+        _device(SENSOR, lambda: launch(settings, SENSOR, sensor, {"SENSOR_TOKEN": settings.admin_token})),
+        _device(demo_shop.NAME, lambda: _recorder(settings, demo)),
+    ]
 
 
-def launch(settings: Settings, name: str, arguments: Sequence[str]) -> processes.Launch:
-    """How one of our own commands is run as a child."""
+def _recorder(settings: Settings, demo: Demo) -> processes.Launch:
+    flags = demo_shop.arguments(settings, demo.audio)
+    environment = demo_shop.environment(settings)
+    return launch(settings, demo_shop.NAME, ["agent", "recorder", *flags], environment)
+
+
+def _device(name: str, begin: Callable[[], processes.Launch]) -> Service:
+    return Service(name, begin, lambda pid: lived_s(pid) > 1.0, may_finish=True, stop_patience_s=10)
+
+
+def launch(
+    settings: Settings, name: str, arguments: Sequence[str], more: Mapping[str, str] = MappingProxyType({})
+) -> processes.Launch:
+    """How one of our own commands is run as a child; `more` goes into its environment."""
     environ = {
         processes.HOME_MARK: str(settings.home),
         "SENSORIUM_HOME": str(settings.home),
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap or "",
         "DATABASE_URL": settings.database_url or "",
         "PYTHONUNBUFFERED": "1",
+        **more,
     }
-    if name == "emotion-sensor":
-        environ["SENSOR_TOKEN"] = settings.admin_token
     log = settings.log_dir / f"{name}.log"
     return processes.Launch([sys.executable, "-m", "ops.cli", *arguments], log, environ)
 

@@ -20,7 +20,7 @@ from ops import logs, plan, ports, processes, state
 from ops.children import Child
 from ops.embedded import jars, postgres, privileges
 from ops.errors import OperatorError
-from ops.plan import Sensor
+from ops.plan import Demo
 from ops.service import Service
 from ops.settings import Settings
 from ops.terminal import Terminal
@@ -31,7 +31,12 @@ LIVE_EVERY_S = 1.0
 # Kafka and PostgreSQL need about 200 MB for their first files and misbehave when a disk fills under them.
 LEAST_FREE_BYTES = 400_000_000
 # What this program makes in its home.
-OWN_NAMES = frozenset({"kafka", "postgres", "logs", "run", "emotion-sensor", "admin-token", "personal-keys"})
+OWN_NAMES = frozenset(
+    {
+        "kafka", "postgres", "logs", "run", "audio_storage", "asr", "analysis", "emotion-sensor", "shop-recorder",
+        "admin-token", "jwt-secret", "personal-keys",
+    }
+)  # fmt: skip
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -63,8 +68,8 @@ class StopRequest:
 class Supervisor:
     """Runs one home from start to stop; `run` is everything."""
 
-    def __init__(self, settings: Settings, sensor: Sensor, terminal: Terminal) -> None:
-        self.settings, self.sensor, self.terminal = settings, sensor, terminal
+    def __init__(self, settings: Settings, demo: Demo, terminal: Terminal) -> None:
+        self.settings, self.demo, self.terminal = settings, demo, terminal
         self.stop_request = StopRequest()
         self.children: list[Child] = []
         self._state = state.own_run(settings.base_url)
@@ -101,9 +106,9 @@ class Supervisor:
             self._state, kafka_bootstrap=self.settings.kafka_bootstrap, database_url=self.settings.database_url
         )
         self._prepare_stores()
-        self._start("Front door, projector, processors", plan.rooms(self.settings))
-        if self.sensor.enabled:
-            self._start("Demo sensor", [plan.sensor_service(self.settings, self.sensor)])
+        self._start("Services", plan.rooms(self.settings))
+        if self.demo.enabled:
+            self._start("Demo devices", plan.devices(self.settings, self.demo))
         self._enter("running")
         self._greet()
 

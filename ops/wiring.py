@@ -99,7 +99,6 @@ def query_api(settings: Settings, door: Gateway | None) -> Api:
 def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool = True) -> AsgiApp:
     """Everything at one origin: gateway, query API, page, registry, one OpenAPI."""
     from fastapi_offline import FastAPIOffline
-
     from starlette.routing import Route
 
     from api.app import install

@@ -16,7 +16,7 @@ from ops import agents, commands, ports, topics
 from ops.embedded import privileges
 from ops.embedded.postgres import LONGEST_SOCKET_DIR, Postgres, clear_stale_pid
 from ops.errors import OperatorError
-from ops.plan import Sensor
+from ops.plan import Demo
 from schemas.topics import TOPICS
 
 POINTS = TOPICS["emotion.points"]
@@ -82,21 +82,21 @@ def test_psql_gets_the_password_where_nobody_else_reads_it(
 
 
 @pytest.mark.parametrize(
-    ("sensor", "arguments"),
+    ("demo", "arguments"),
     [
-        (Sensor(), ["--demo"]),
-        (Sensor(video="a.mp4"), ["--video", "a.mp4", "--loop"]),
-        (Sensor(camera=0), ["--camera", "0"]),
+        (Demo(), ["--demo"]),
+        (Demo(video="a.mp4"), ["--video", "a.mp4", "--loop"]),
+        (Demo(camera=0), ["--camera", "0"]),
     ],
 )
-def test_the_sensor_watches_what_up_was_told(sensor: Sensor, arguments: list[str]) -> None:
-    assert sensor.arguments() == [*arguments, "--mode", "both", "--frames"]
+def test_the_sensor_watches_what_up_was_told(demo: Demo, arguments: list[str]) -> None:
+    assert demo.sensor_arguments() == [*arguments, "--mode", "both", "--frames"]
 
 
 def test_a_detached_up_gets_the_same_flags() -> None:
-    assert commands.up_arguments(Sensor(enabled=False)) == ["--no-demo"]
-    assert commands.up_arguments(Sensor(video="a", camera=None)) == ["--video", "a"]
-    assert commands.up_arguments(Sensor(camera=0)) == ["--camera", "0"]
+    assert commands.up_arguments(Demo(enabled=False)) == ["--no-demo"]
+    assert commands.up_arguments(Demo(video="a", camera=None)) == ["--video", "a"]
+    assert commands.up_arguments(Demo(camera=0, audio="a.wav")) == ["--camera", "0", "--audio", "a.wav"]
 
 
 def test_reset_wants_to_be_told_and_keeps_what_is_not_its_own(tmp_path: Path) -> None:
