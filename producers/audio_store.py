@@ -93,7 +93,7 @@ class AudioStore:
             self.failure = error.strerror or str(error)
             if error.errno in _FULL:
                 raise StoreFull("The audio folder has no room left") from error
-            log.exception("audio cannot be kept below %s", self.folder)
+            log.error("audio cannot be kept below %s: %s", self.folder, error)  # noqa: TRY400
             raise StoreFailed(self.failure) from error
         self.failure = None
         return result
@@ -198,7 +198,7 @@ class AudioDraft:
             self._file = self._store.new_file()
         self._file.seek(self._written)
         self._file.truncate()
-        rest = memoryview(bytes(self._buffer))
+        rest = memoryview(self._buffer)
         while rest:  # a write may be short
             rest = rest[self._file.write(rest) :]
         self._hash.update(self._buffer)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from producers.answers import Answer, Headers, Receive, Refused, answer_json, refusal
+from producers.answers import Answer, Headers, Receive, Refused, answer_json, refusal, unavailable
 from producers.appending import Appender
 from producers.audio_store import AudioDraft, AudioStore, Stored, StoreFailed, StoreFull
 from producers.claims import Claims, other_content
@@ -38,10 +38,11 @@ class Chunks:
         self.claims = Claims(appender, options.remembered)
         self.clocks = Clocks()
         self.zone, self._zone_name = zone
+        self.is_open = False
         self._reservations = Reservations(options.audio_folder)
 
     async def open(self) -> None:
-        """Make the folders. Raises `StoreFull`, `StoreFailed`."""
+        """Make the folders; `is_open` is for the caller to set. Raises `StoreFull`, `StoreFailed`."""
         await self.store.open()
         await self.store.run(lambda: self._reservations.tidy(datetime.now(UTC)))
 
@@ -49,6 +50,7 @@ class Chunks:
         """The route. Raises `Refused`, `Unacceptable`, `ClientGone`."""
         began_us = time.time_ns() // 1000
         devices = await self.auth.devices(request)
+        self.require_folder()
         with self.room.enter(devices[0].token_sha256):
             draft = self.store.draft(self.options.max_upload_bytes)
             try:
@@ -74,6 +76,11 @@ class Chunks:
         """Hold a form against the device that sent it. Raises `Refused`, `Unacceptable`."""
         self.auth.choose(devices, form.who, request)
         return span(form, self.zone)
+
+    def require_folder(self) -> None:
+        """Raises `Refused`: 503 until the audio folder has been opened."""
+        if not self.is_open:
+            raise unavailable("The audio folder is not open yet")
 
     def too_large(self) -> Refused:
         """413 in the contract's words."""

@@ -122,9 +122,8 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
-        """Whether Kafka answers, replies are read and device tokens known: posts before that are 503."""
-        is_known = self.recorders is None or self.recorders.directory.ready
-        return self.replies.ready and self.kafka.reachable and is_known
+        """Whether Kafka answers, replies are read, device tokens are known: posts before that are 503."""
+        return self.replies.ready and self.kafka.reachable and (self.recorders is None or self.recorders.ready)
 
     async def start(self) -> None:
         """Begin to watch Kafka and to read replies; returns at once, `ready` says when it is done."""

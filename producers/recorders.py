@@ -70,7 +70,7 @@ class Recorders:
         self.chunks = Chunks(options, self.store, DeviceAuth(directory, appender), appender, zone)
         self.reports = Reports(self.chunks)
         self.uploads = Uploads(self.chunks)
-        self.is_open = False
+        self._is_tried = False
         self._cors = cors
         self._opening: asyncio.Task[None] | None = None
         self.hot_routes: dict[tuple[str, str], AsgiApp] = {
@@ -81,8 +81,8 @@ class Recorders:
 
     @property
     def ready(self) -> bool:
-        """Whether all tokens registered before the start are known and the audio folder is open."""
-        return self.directory.ready and self.is_open
+        """Whether all tokens registered before the start are known, and the audio folder is open or known not to be."""
+        return self.directory.ready and self._is_tried
 
     def start(self) -> None:
         """Begin to read tokens and to open the folder, again and again until it works; returns at once."""
@@ -100,7 +100,7 @@ class Recorders:
     def health(self) -> dict[str, Any]:
         """What `/health` says of it, from memory."""
         return {
-            "storage_writable": self.is_open and self.store.writable,
+            "storage_writable": self.chunks.is_open and self.store.writable,
             "device_tokens": {"ready": self.directory.ready},
             "uploads_under_way": self.chunks.room.taken,
         }
@@ -128,11 +128,13 @@ class Recorders:
             try:
                 await self.chunks.open()
                 await self.uploads.open()
+                self.chunks.is_open = True
             except (StoreFull, StoreFailed, Refused) as error:
                 log.warning("the audio folder %s cannot be used: %s", self.store.folder, error)
+                self._is_tried = True
                 await asyncio.sleep(RETRY_S)
             else:
-                self.is_open = True
+                self._is_tried = True
                 return
 
     def _app(self, handler: Handler) -> AsgiApp:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Final
 
-from producers.answers import Answer, Headers, RawHeaders, Receive, Refused, problem, refusal, unavailable
+from producers.answers import Answer, Headers, RawHeaders, Receive, Refused, problem, refusal
 from producers.audio_store import IN_MEMORY
 from producers.bodies import ClientGone
 from producers.chunks import Chunks, SentChunk, storing
@@ -59,14 +59,12 @@ class Uploads:
         self._files = UploadFiles(chunks.options.audio_folder)
         self._uploads: dict[str, Upload] = {}
         self._holders: dict[str, _Holder] = {}
-        self._is_open = False
 
     async def open(self) -> None:
         """Find what a run before left. Raises `StoreFull`, `StoreFailed`."""
         for upload in await self._chunks.store.run(self._files.open):
             self._uploads.setdefault(upload.upload_id, upload)
         await self._expire()
-        self._is_open = True
 
     async def options(self, _request: Headers, _receive: Receive) -> Answer:
         """What this server can do."""
@@ -131,8 +129,7 @@ class Uploads:
 
     async def _let_in(self, request: Headers) -> Sequence[Device]:
         devices = await self._chunks.auth.devices(request)
-        if not self._is_open:
-            raise unavailable("The audio folder is not open yet")
+        self._chunks.require_folder()
         if request.get(b"tus-resumable") != VERSION:
             refused = refusal(412, "Tus-Resumable must be 1.0.0")
             refused.answer.headers = [*refused.answer.headers, _VERSIONS]

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -469,6 +469,13 @@ class TestLimits:
             assert answer.headers["connection"] == "close"
 
 
+async def until(ready: Callable[[], bool]) -> None:
+    """Let the loop run until it is so."""
+    async with asyncio.timeout(20):
+        while not ready():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+
+
 class hanging:  # noqa: N801 - reads as a sentence in `async with`
     """An upload that stays under way until the block ends."""
 
@@ -515,6 +522,22 @@ class TestFailures:
                 assert answer.headers["retry-after"] == "60"
             assert home.kept() == home.unfinished() == home.events() == []
             assert home.recorders.health()["storage_writable"] is False
+
+    async def test_before_the_folder_is_open_it_is_503_and_then_it_works(self, tmp_path: Path):
+        place = tmp_path / "not yet"
+        place.write_bytes(b"in the way")
+        home = RecorderDriver(place)
+        home.recorders.start()
+        await until(lambda: home.recorders.ready)
+        answer = await home.chunk()
+        assert (answer.status_code, answer.json()) == (503, {"detail": "The audio folder is not open yet"})
+        assert (await home.chunk(token="nonsense")).status_code == 401
+        assert home.recorders.health()["storage_writable"] is False
+        place.unlink()
+        await until(lambda: home.recorders.health()["storage_writable"])
+        assert (await home.chunk()).status_code == 200
+        await home.recorders.stop()
+        await home.client.aclose()
 
     @pytest.mark.parametrize("fault", [errno.EIO, errno.EROFS])
     async def test_a_failing_disk_is_500_in_the_contracts_words(
