@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -194,15 +194,16 @@ class Transcriber:
         return heard_language(model, max(sounds, key=len), usual)
 
     def _hear(self, model: Model, clip: Clip, samples: Samples, language: str) -> list[dict[str, Any]]:
+        sound = clip.of(samples)
         found, _ = model.transcribe(
-            clip.of(samples),
+            sound,
             language=language,
             beam_size=self._options.beam,
             word_timestamps=True,
             condition_on_previous_text=False,
             hallucination_silence_threshold=self._options.guards.silence_s,
         )
-        return [_in_whole(one, clip) for one in found]
+        return [_in_whole(one, clip) for one in _until_end(found, len(sound) / RATE)]
 
     def _transcript(
         self, task: Task, heard: Heard, language: tuple[str, float], audio: tuple[float, float]
@@ -229,6 +230,7 @@ class Transcriber:
 
 
 ENOUGH_S: Final = 5.0
+NOTHING_S: Final = 0.3  # at the end of a clip there are 0.2 s of padding
 SURE: Final = 0.5
 
 
@@ -243,6 +245,17 @@ def heard_language(model: Model, sound: Samples, usual: Sequence[str]) -> tuple[
     chances = dict(everything)
     likeliest = max(usual, key=lambda one: chances.get(one, 0.0))
     return likeliest, chances.get(likeliest, 0.0)
+
+
+def _until_end(found: Iterable[Any], length_s: float) -> Iterator[Any]:
+    """Segments until one reaches the end: Whisper would listen to the last blink by itself, and invent a tail.
+
+    They are made while they are asked for, window by window.
+    """
+    for one in found:
+        yield one
+        if one.end > length_s - NOTHING_S:
+            return
 
 
 def _in_whole(segment: Any, clip: Clip) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.envelope import KeyRing
 from streams.processors.second_pass import SecondPass
@@ -22,7 +23,10 @@ RING = KeyRing({"k1": bytes(32)}, "k1")
 
 @dataclass(frozen=True)
 class Plan:
-    """What this process is to do; `folder` holds the recogniser's marks and the journal."""
+    """What this process is to do; `folder` holds the recogniser's marks and the journal.
+
+    `whisper`: options of the real recogniser, which is taken instead of the tests' own when there are any.
+    """
 
     bootstrap: str
     name: str
@@ -30,6 +34,7 @@ class Plan:
     seconds: float = 0.0
     commit_every_s: float = 0.1
     session_s: float = 6.0
+    whisper: dict[str, Any] = field(default_factory=dict)
 
 
 def processors(plan: Plan) -> tuple[Processor, Processor]:
@@ -50,8 +55,10 @@ def processors(plan: Plan) -> tuple[Processor, Processor]:
 def main(plan: Plan) -> int:
     """Run until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
-    options = {"folder": plan.folder, "seconds": plan.seconds}
-    pool = ChildPool("tests.drivers.slow_asr:open_worker", options, ChildLimits(memory_bytes=2 << 30, seconds=120))
+    target = "streams.workers.whisper" if plan.whisper else "tests.drivers.slow_asr"
+    options = plan.whisper or {"folder": plan.folder, "seconds": plan.seconds}
+    limits = ChildLimits(memory_bytes=2 << 30, seconds=120, threads=int(plan.whisper.get("threads", 1)))
+    pool = ChildPool(f"{target}:open_worker", options, limits, warm=True)
     settings = WorkerSettings(member=MemberSettings(session_s=plan.session_s), commit_every_s=plan.commit_every_s)
     return run(
         plan.bootstrap,

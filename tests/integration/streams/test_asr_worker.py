@@ -18,12 +18,12 @@ import uvicorn
 
 from producers.forwarding import Forwarder
 from streams.workers.journal import Journal
-from streams.workers.remote_work_app import refuse_stranger
+from streams.workers.remote_work import RemoteWorkers
+from streams.workers.remote_work_app import app, refuse_stranger
 from streams.workers.remote_work_leases import Terms
-from streams.workers.remote_work_listener import ListeningWorkers
 from streams.workers.remote_work_protocol import ROOT as PATH
 from streams.workers.whisper_models import Shelf, is_at_hand, obtain
-from tests.drivers.speech import JFK, MEDIA, RATE, piece, stored, task
+from tests.drivers.speech import JFK, MEDIA, piece, stored, task
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [
@@ -66,11 +66,12 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.workers = ListeningWorkers(f"unix:{folder}/asr", "secret", Terms(lease_s=2.0), Journal(folder / "journal"))
+        self.workers = RemoteWorkers(Terms(lease_s=2.0), Journal(folder / "journal"))
         self.forwarder = Forwarder(f"unix:{folder}/asr", "asr process")
         self.front = Front(folder, self.forwarder)
         self.server = Server(uvicorn.Config(self.front, port=0, log_level="critical", lifespan="off"))
-        self.serving = asyncio.create_task(self.server.serve())
+        self.behind: Server | None = None
+        self.serving: list[asyncio.Task[None]] = []
         self.processes: list[subprocess.Popen[bytes]] = []
 
     async def until(self, condition, seconds: float = 60) -> Any:
@@ -80,8 +81,17 @@ class Site:
             return found
 
     async def start(self) -> None:
-        self.workers.start()
+        self.serving.append(asyncio.create_task(self.server.serve()))
         await self.until(lambda: self.server.started)
+
+    async def open(self) -> None:
+        """Start what is behind the front."""
+        config = uvicorn.Config(
+            app(self.workers, "secret"), uds=f"{self.folder}/asr", log_level="critical", lifespan="off"
+        )
+        behind = self.behind = Server(config)
+        self.serving.append(asyncio.create_task(behind.serve()))
+        await self.until(lambda: behind.started)
 
     def worker(self, name: str, **environ: str) -> subprocess.Popen[bytes]:
         """A worker with nothing but the address, the token and the models."""
@@ -117,8 +127,10 @@ class Site:
             await asyncio.to_thread(process.wait)
         await self.workers.close()
         await self.forwarder.close()
-        self.server.should_exit = self.server.force_exit = True
-        await self.serving
+        for server in (self.server, self.behind):
+            if server:
+                server.should_exit = server.force_exit = True
+        await asyncio.gather(*self.serving)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +157,7 @@ def dialogue(site: Site, name: str) -> dict[str, Any]:
 
 
 async def test_a_worker_with_an_address_and_a_token_hears_a_dialogue_and_stops_when_told(site: Site) -> None:
+    await site.open()
     worker = site.worker("w1")
     heard = await asyncio.wait_for(site.workers(dialogue(site, "d1")), 90)
     assert heard["text"].startswith("And so my fellow Americans")
@@ -157,6 +170,7 @@ async def test_a_worker_with_an_address_and_a_token_hears_a_dialogue_and_stops_w
 
 
 async def test_kill_9_of_a_worker_gives_its_dialogue_to_the_next(site: Site) -> None:
+    await site.open()
     doomed = site.worker("doomed")
     asked = asyncio.create_task(site.workers(dialogue(site, "d1")))
     await site.until(lambda: "doomed" in site.leased_by() and site.front.fetched)
@@ -166,13 +180,9 @@ async def test_kill_9_of_a_worker_gives_its_dialogue_to_the_next(site: Site) -> 
     assert Journal(site.folder / "journal").get("d1/1/FAST")["worker"] == "next"
 
 
-async def test_without_the_process_asr_a_worker_waits_and_comes_back(site: Site, tmp_path: Path) -> None:
-    await site.workers.close()
+async def test_without_the_process_asr_a_worker_waits_and_comes_back(site: Site) -> None:
     site.worker("w1")
     await site.until(lambda: "answers 503" in site.log("w1"))
-    site.workers = ListeningWorkers(f"unix:{tmp_path}/asr", "secret")
-    site.workers.start()
-    assert (tmp_path / "asr").stat().st_mode & 0o077 == 0
+    await site.open()
     heard = await asyncio.wait_for(site.workers(dialogue(site, "d1")), 90)
     assert np.isclose(heard["audio_s"], 10.9)
-    assert RATE == 16_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,25 @@ def test_long_dialogues_are_heard_in_clips_with_times_of_the_whole(tmp_path):
     assert [call["length_s"] for call in model.calls] == [28.0, 3.0]
     assert heard["text"] == "Здравствуйте. Спасибо."
     assert [(one["id"], one["start"]) for one in heard["segments"]] == [(0, 0.0), (1, 28.0)]
+
+
+def test_nothing_is_listened_to_after_a_segment_that_reaches_the_end(tmp_path):
+    asked: list[float] = []
+
+    class Tail(FakeModel):
+        def transcribe(self, audio, **options):
+            def windows():
+                for end in (3.0, 5.8, 6.0):
+                    asked.append(end)
+                    word = SimpleNamespace(start=end - 1, end=end, word=f" {end}", probability=0.9)
+                    yield SimpleNamespace(
+                        start=end - 1, end=end, text=f" {end}", avg_logprob=-0.1, no_speech_prob=0.0, words=[word]
+                    )
+
+            return windows(), None
+
+    heard = hears(tmp_path, Tail())(task([piece(claim(tmp_path), 0, 6000)]))
+    assert (heard["text"], asked) == ("3.0 5.8", [3.0, 5.8])
 
 
 def test_silence_is_an_empty_text_and_costs_no_model(tmp_path):
