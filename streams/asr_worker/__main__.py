@@ -1,4 +1,4 @@
-"""`python -m streams.asr_worker`: an asr worker until SIGTERM. Exit codes: 0 stopped on request, 1 it cannot work."""
+"""`python -m streams.asr_worker`: an asr worker until SIGTERM. Exit codes: 0 stopped, 1 it cannot work, 2 usage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,8 +26,17 @@ TARGET: Final = "streams.workers.whisper:open_worker"
 MISSING_S: Final = 60.0
 
 
-def main(environ: Mapping[str, str] | None = None) -> int:
+USAGE: Final = """Usage: python -m streams.asr_worker
+
+Hears dialogues for a server until it is told to stop. Its settings are variables of the environment, first of all
+INGEST_INTERNAL_BASE_URL and INTERNAL_TOKEN; docs/asr-worker.md names them all."""
+
+
+def main(arguments: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> int:
     """Run a worker with the environment's settings; the exit code."""
+    if arguments:
+        sys.stdout.write(f"{USAGE}\n")
+        return 0 if arguments[0] in ("-h", "--help") else 2
     try:
         given = settings.load(environ)
     except SettingsError as error:
@@ -151,4 +160,4 @@ async def _metrics(agents: list[Agent], every_s: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

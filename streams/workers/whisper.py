@@ -100,6 +100,7 @@ class Models:
         self._load = load or _load
         self._loaded: dict[str, Model] = {}
         self._accurate_available = False
+        self._given_up = False
 
     def name(self, asr_pass: str) -> str:
         """The model's name by pass."""
@@ -122,7 +123,12 @@ class Models:
         accurate = self._options.accurate
         if not self._accurate_available and accurate and accurate != self._options.fast:
             self._accurate_available = is_at_hand(accurate, self._shelf)
-        return self._accurate_available
+        return self._accurate_available and not self._given_up
+
+    def give_up_accurate(self, missing: ModelMissing) -> None:
+        """Promise no more second passes: the model turned out not to be there, or to be broken."""
+        self._given_up = True
+        self._tell(f"No second pass: {missing}")
 
     def prepare_accurate(self) -> None:
         """Say whether there will be a second pass; let its model be fetched beside the work when it has to be."""
@@ -138,7 +144,7 @@ class Models:
         try:
             obtain(self._options.accurate, self._shelf, self._tell)
         except ModelMissing as missing:
-            self._tell(f"No second pass: {missing}")
+            self._tell(f"No second pass until it is there: {missing}")
 
 
 def _load(folder: str, options: WhisperOptions) -> Model:
@@ -179,11 +185,21 @@ class Transcriber:
         pieces = [as_mapping(piece) for piece in task.pieces]
         samples = assemble(pieces, self._source.fetch, self._options.longest_s)
         cut = clips(self._find_speech(samples, self._options.cutting), self._options.cutting)
-        model = self._models.get(task.asr_pass) if cut else None
+        model = self._model(task.asr_pass) if cut else None
         language, probability = self._language(model, [clip.of(samples) for clip in cut])
         segments = [one for clip in cut if model for one in self._hear(model, clip, samples, language)]
         heard = guard(segments, self._options.guards)
         return self._transcript(task, heard, (language, probability), (len(samples) / RATE, began))
+
+    def _model(self, asr_pass: str) -> Model:
+        """The model of a pass. Without the accurate one a second pass is hopeless rather than something to wait for."""
+        try:
+            return self._models.get(asr_pass)
+        except ModelMissing as missing:
+            if asr_pass == "FAST":  # noqa: S105 - a pass of recognition
+                raise
+            self._models.give_up_accurate(missing)
+            raise BadInput(f"There is no second pass: {missing}") from missing
 
     def _language(self, model: Model | None, sounds: Sequence[Samples]) -> tuple[str, float]:
         chosen, usual = self._options.language, self._options.usual_languages

@@ -158,6 +158,27 @@ def test_the_second_pass_is_the_accurate_models(tmp_path):
     assert heard["model"] == "small"
 
 
+def test_a_broken_accurate_model_ends_second_passes_and_holds_nothing_up(tmp_path):
+    model = FakeModel()
+
+    def load(folder: str, _):
+        if folder.endswith("small"):
+            raise ModelMissing("it cannot be loaded")
+        return model
+
+    _, told = models(tmp_path, model)
+    chosen = WhisperOptions(cache=str(tmp_path / "cache"), download=False)
+    transcriber = Transcriber(
+        chosen, Models(chosen, told.append, load), AudioSource(str(tmp_path), None), find_speech=everything
+    )
+    pieces = [piece(claim(tmp_path), 0, 6000)]
+    assert transcriber(task(pieces))["accurate_available"]
+    with pytest.raises(BadInput, match="no second pass: it cannot be loaded"):
+        transcriber(task(pieces, asr_pass="ACCURATE"))
+    assert not transcriber(task(pieces))["accurate_available"]
+    assert any("No second pass" in line for line in told)
+
+
 def test_no_task(tmp_path):
     with pytest.raises(BadInput, match="no transcription task"):
         hears(tmp_path, FakeModel())({"task_id": "d/1/FAST"})
