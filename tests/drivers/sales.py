@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from schemas import examples
 from schemas.catalogue import latest
 from schemas.envelope import KeyRing, seal
-from schemas.record import Record
 
 RING = KeyRing({"k1": bytes(range(32))}, "k1")
 POINT, REGISTER, DEVICE = (f"0f9d3c1e-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
@@ -147,11 +146,3 @@ def corrected(name: object, correction: str, text: str, at_us: int = NOON + 90_0
 def topic_of(event: str) -> str:
     """The topic of an event."""
     return latest(event).topic
-
-
-def records(sayings: Sequence[Saying], at_ms: int = NOON // 1000) -> list[tuple[Record, str, Body]]:
-    """Sayings of one topic and partition as they stand in the log, a second apart."""
-    return [
-        (Record(topic_of(event), 0, n, at_ms + 1000 * n, None, None), event, body)
-        for n, (event, body) in enumerate(sayings)
-    ]
