@@ -16,6 +16,7 @@ from fastapi_offline import FastAPIOffline
 from api.answers import problem
 from api.audio_files import AudioOptions
 from api.commanding import Writes
+from api.first_admin import FirstAdmin, ensure
 from api.live import Hub
 from api.routes import (
     analysis,
@@ -69,7 +70,8 @@ class Sales:
     """What the routes of sales audio need besides the database.
 
     Without `writer` they only read, without `audio` nothing can be heard. `admin` lets callers in and says their
-    names where something else than `sign_in` does. Days are those of `zone` (IANA) where none is asked for.
+    names where something else than `sign_in` does. Days are those of `zone` (IANA) where none is asked for. `client`
+    tells the address a request really comes from.
     """
 
     sign_in: SignInOptions
@@ -79,6 +81,8 @@ class Sales:
     zone: str = "Europe/Belgrade"
     admin: Admission | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    client: Callable[[Request], str] = users.peer
+    first_admin: FirstAdmin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,17 @@ class Api:
     async def running(self) -> AsyncGenerator[None]:
         """The pool and the live listener, for a lifespan; starts without PostgreSQL."""
         await self.database.open()
-        listener = asyncio.create_task(self.hub.run(), name="live events")
+        under_way = [asyncio.create_task(self.hub.run(), name="live events")]
+        if self.sales and self.sales.writer and self.sales.first_admin:
+            people = _people(self.database, self.sales, self.sales.writer)
+            under_way.append(asyncio.create_task(ensure(people, self.sales.first_admin), name="first administrator"))
         try:
             yield
         finally:
-            listener.cancel()
-            with suppress(asyncio.CancelledError):
-                await listener
+            for task in under_way:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await self.database.close()
 
 
@@ -151,11 +159,15 @@ def _sales_routers(database: Database, parts: Sales) -> Sequence[tuple[APIRouter
         (sales.build(database, parts.zone, parts.now), guard),
     ]
     if parts.writer is not None:
-        people = users.People(database, parts.writer, sign_in, parts.keyring)
+        people = _people(database, parts, parts.writer)
         found += [(devices.build(database, parts.writer, sign_in), ()), (users.build(people), ())]
     if parts.audio is not None:
         found.append((audio.build(database, parts.audio, admin), ()))
     return found
+
+
+def _people(database: Database, parts: Sales, writer: Writer) -> users.People:
+    return users.People(database, writer, SignIn(parts.sign_in, database), parts.keyring, client=parts.client)
 
 
 def _under_v1(router: APIRouter) -> APIRouter:

@@ -18,12 +18,19 @@ ASR_MODES: Final = ("local", "remote", "off")
 
 @dataclass(frozen=True, slots=True)
 class VoiceSettings:
-    """Voice activity and dialogues. Seconds where not said otherwise."""
+    """Voice activity and dialogues (docs/sales-audio-tuning.md). `rule` has what else is set of the voice's rule."""
 
     aggressiveness: int = 2
     frame_ms: int = 30
+    rule: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    longest_s: float = 7200.0
     silence_gap_s: float = 12.0
     max_dialogue_s: float = 120.0
+    idle_s: float = 192.0
+    hole_s: float = 2.0
+    reach_s: float = 3600.0
+    minimum_dialogue_ms: int = 0
+    forget_days: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,15 @@ class SalesSettings:
     """Everything of sales audio that a site may set."""
 
     audio_folder: Path | None = None
+    audio_cache: Path | None = None
     max_upload_bytes: int = 10_485_760
+    upload_s: float = 110.0
+    upload_quiet_s: float = 30.0
+    uploads: int = 64
+    uploads_per_device: int = 8
+    resumable_per_device: int = 8
+    resumable_s: float = 86_400.0
+    min_free_bytes: int = 64 << 20
     internal_token: str = field(default="", repr=False)
     jwt_secret: str = field(default="", repr=False)
     jwt_hours: float = 24.0
@@ -82,13 +97,20 @@ class SalesSettings:
 
 def read(env: Mapping[str, str]) -> SalesSettings:
     """The settings in an environment (values stripped, empty ones left out). OperatorError names the bad variable."""
-    folder = env.get("AUDIO_STORAGE_PATH") or env.get("AUDIO_STORAGE_DIR")
     username, password = env.get("ADMIN_USERNAME", ""), env.get("ADMIN_PASSWORD", "")
     if bool(username) != bool(password):
         raise OperatorError("ADMIN_USERNAME and ADMIN_PASSWORD make the first user together: set both or neither.")
     return SalesSettings(
-        audio_folder=Path(folder).expanduser().absolute() if folder else None,
+        audio_folder=_folder(env, "AUDIO_STORAGE_PATH") or _folder(env, "AUDIO_STORAGE_DIR"),
+        audio_cache=_folder(env, "AUDIO_CACHE_PATH"),
         max_upload_bytes=int(_number(env, "MAX_UPLOAD_SIZE_BYTES", 10_485_760, 1024, 1 << 30)),
+        upload_s=_number(env, "UPLOAD_TIMEOUT_SEC", 110.0, 1, 115),
+        upload_quiet_s=_number(env, "UPLOAD_IDLE_TIMEOUT_SEC", 30.0, 1, 115),
+        uploads=int(_number(env, "UPLOADS_AT_ONCE", 64, 1, 1000)),
+        uploads_per_device=int(_number(env, "UPLOADS_PER_DEVICE", 8, 1, 1000)),
+        resumable_per_device=int(_number(env, "RESUMABLE_UPLOADS_PER_DEVICE", 8, 0, 1000)),
+        resumable_s=_number(env, "RESUMABLE_UPLOAD_SEC", 86_400.0, 60, 30 * 86_400),
+        min_free_bytes=int(_number(env, "AUDIO_MIN_FREE_BYTES", 64 << 20, 0, 1 << 40)),
         internal_token=env.get("INTERNAL_TOKEN", ""),
         jwt_secret=env.get("JWT_SECRET_KEY", ""),
         jwt_hours=_number(env, "JWT_ACCESS_TOKEN_EXPIRE_HOURS", 24.0, 0.01, 8760),
@@ -106,20 +128,38 @@ def _voice(env: Mapping[str, str]) -> VoiceSettings:
         aggressiveness=int(_number(env, "VAD_AGGRESSIVENESS", 2, 0, 3)),
         frame_ms=int(_choice(env, "VAD_FRAME_MS", "30", ("10", "20", "30"))),
         silence_gap_s=_number(env, "SILENCE_GAP_SEC", 12.0, 0.5, 3600),
-        max_dialogue_s=_number(env, "MAX_DIALOGUE_SEC", 120.0, 1, 36_000),
+        rule=MappingProxyType(
+            {name: _number(env, variable, 0, 0, 60_000) for variable, name in _RULE.items() if variable in env}
+        ),
+        longest_s=_number(env, "VAD_LONGEST_SEC", 7200.0, 1, 36_000),
+        max_dialogue_s=_number(env, "MAX_DIALOGUE_SEC", 120.0, 1, 1800),
+        idle_s=_number(env, "DIALOGUE_IDLE_SEC", 192.0, 1, 86_400),
+        hole_s=_number(env, "DIALOGUE_HOLE_SEC", 2.0, 0, 60),
+        reach_s=_number(env, "DIALOGUE_REACH_SEC", 3600.0, 60, 86_400),
+        minimum_dialogue_ms=int(_number(env, "DIALOGUE_MINIMUM_MS", 0, 0, 600_000)),
+        forget_days=_number(env, "DIALOGUE_FORGET_DAYS", 8.0, 0.01, 60),
     )
+
+
+_RULE: Final = {
+    "VAD_START_MS": "start_ms",
+    "VAD_END_MS": "end_ms",
+    "VAD_WINDOW_MS": "window_ms",
+    "VAD_OPEN_SHARE": "open_share",
+    "VAD_PADDING_MS": "padding_ms",
+    "VAD_MINIMUM_MS": "minimum_ms",
+}
 
 
 def _asr(env: Mapping[str, str]) -> AsrSettings:
     language = env.get("WHISPER_LANGUAGE", "auto").lower()
-    cache = env.get("WHISPER_CACHE_DIR")
     return AsrSettings(
         mode=_choice(env, "ASR_MODE", "local", ASR_MODES),
         model_fast=env.get("WHISPER_MODEL_FAST", "base"),
         model_accurate=env.get("WHISPER_MODEL_ACCURATE", "small"),
         compute_type=env.get("WHISPER_COMPUTE_TYPE", "int8"),
         threads=int(_number(env, "WHISPER_THREADS", 2, 1, 256)),
-        cache=Path(cache).expanduser().absolute() if cache else None,
+        cache=_folder(env, "WHISPER_CACHE_DIR"),
         beam_size=int(_number(env, "BEAM_SIZE", 5, 1, 20)),
         language=None if language == "auto" else language,
         logprob_threshold=_number(env, "AVG_LOGPROB_THRESHOLD", -0.7, -10, 0),
@@ -147,6 +187,10 @@ def _analysis(env: Mapping[str, str]) -> AnalysisSettings:
         prefilter_s=_number(env, "PREFILTER_MIN_DURATION_SEC", 6.0, 0, 36_000),
         markers=markers or None,
     )
+
+
+def _folder(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]).expanduser().absolute() if name in env else None
 
 
 def _number(env: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:

@@ -14,6 +14,8 @@ from schemas.envelope import KeyRing
 
 if TYPE_CHECKING:
     from api.app import Sales, Writer
+    from api.first_admin import FirstAdmin
+    from producers.admission import Admission
     from producers.recorder_limits import RecorderOptions
     from streams.steps import Heavy
     from streams.topology import Options, Processor
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 LIGHT: Final = ("emotion.moments", "speech.segments", "speech.dialogues", "speech.analyses")
 """The processors of the process `processors`; the others belong to `asr`, which may run on another machine."""
 ASR: Final = ("speech.transcripts", "speech.second_pass")
-VOICE_BYTES: Final = 1 << 30
+VOICE_BYTES: Final = 1 << 29
 WHISPER_BYTES: Final = 6 << 30
 _JWT_BYTES: Final = 32
 
@@ -30,10 +32,21 @@ def recorder_options(settings: Settings) -> RecorderOptions:
     """What the gateway takes from recorders."""
     from producers.recorder_limits import RecorderOptions
 
-    return RecorderOptions(settings.audio_folder, max_upload_bytes=settings.sales.max_upload_bytes)
+    sales = settings.sales
+    return RecorderOptions(
+        settings.audio_folder,
+        max_upload_bytes=sales.max_upload_bytes,
+        upload_s=sales.upload_s,
+        quiet_s=sales.upload_quiet_s,
+        uploads=sales.uploads,
+        uploads_per_device=sales.uploads_per_device,
+        resumable_per_device=sales.resumable_per_device,
+        resumable_s=sales.resumable_s,
+        min_free_bytes=sales.min_free_bytes,
+    )
 
 
-def sales_api(settings: Settings, keyring: KeyRing, writer: Writer | None) -> Sales:
+def sales_api(settings: Settings, keyring: KeyRing, writer: Writer | None, admission: Admission) -> Sales:
     """What the routes of sales audio answer from."""
     from api.app import Sales
     from api.audio_files import AudioOptions
@@ -43,9 +56,24 @@ def sales_api(settings: Settings, keyring: KeyRing, writer: Writer | None) -> Sa
         SignInOptions(settings.admin_token, jwt_secret(settings), settings.sales.jwt_hours),
         keyring,
         writer,
-        AudioOptions(settings.audio_folder, settings.sales.internal_token),
+        AudioOptions(settings.audio_folder, settings.sales.internal_token, settings.sales.audio_cache),
         settings.sales.zone,
+        client=lambda request: admission.client(request.scope, dict(request.scope["headers"])),
+        first_admin=_first_admin(settings),
     )
+
+
+def _first_admin(settings: Settings) -> FirstAdmin | None:
+    from api.first_admin import FirstAdmin, checked
+
+    if not settings.sales.admin_username:
+        return None
+    first = FirstAdmin(settings.sales.admin_username, settings.sales.admin_password)
+    try:
+        checked(first)
+    except ValueError as error:
+        raise OperatorError(f"ADMIN_USERNAME, ADMIN_PASSWORD: {error}") from error
+    return first
 
 
 def jwt_secret(settings: Settings) -> str:
@@ -86,7 +114,11 @@ def _options(settings: Settings, keyring: KeyRing) -> Options:
             dialogues.THRESHOLDS,
             gap_ms=round(voice.silence_gap_s * 1000),
             longest_ms=round(voice.max_dialogue_s * 1000),
-            idle_ms=dialogues.THRESHOLDS.idle_ms + max(0, round(voice.silence_gap_s * 1000) - 12_000),
+            idle_ms=round(max(voice.idle_s, voice.silence_gap_s) * 1000),
+            hole_ms=round(voice.hole_s * 1000),
+            reach_ms=round(voice.reach_s * 1000),
+            minimum_ms=voice.minimum_dialogue_ms,
+            forget_ms=round(voice.forget_days * 86_400_000),
         ),
         doubts=Doubts(
             longer_than_s=asr.min_accurate_s,
@@ -107,8 +139,10 @@ def light_capabilities(settings: Settings) -> Mapping[str, Heavy]:
     voice = settings.sales.voice
     options = {
         **_audio(settings),
+        **voice.rule,
         "aggressiveness": voice.aggressiveness,
         "frame_ms": voice.frame_ms,
+        "longest_s": voice.longest_s,
     }
     limits = ChildLimits(memory_bytes=VOICE_BYTES, seconds=120, nice=5)
     return {

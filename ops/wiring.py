@@ -91,7 +91,7 @@ def query_api(settings: Settings, door: Gateway | None) -> Api:
         device_names=settings.device_name,
         admission=_guard(admission),
         sales=sales_wiring.sales_api(
-            settings, keyring(settings), Writer(door.publisher, door.replies) if door else None
+            settings, keyring(settings), Writer(door.publisher, door.replies) if door else None, admission
         ),
     )
 

@@ -63,6 +63,11 @@ class UserChange(BaseModel):
     is_active: bool | None = None
 
 
+def peer(request: Request) -> str:
+    """The address at the other end of the connection."""
+    return request.client.host if request.client else ""
+
+
 @dataclass(frozen=True, slots=True)
 class People:
     """What these routes need. `client` tells the address that a request really comes from."""
@@ -73,7 +78,7 @@ class People:
     keyring: KeyRing
     passwords: Passwords = field(default_factory=Passwords)
     attempts: Attempts = field(default_factory=Attempts)
-    client: Callable[[Request], str] = lambda request: request.client.host if request.client else ""
+    client: Callable[[Request], str] = peer
 
 
 def build(people: People) -> APIRouter:
