@@ -6,16 +6,23 @@ import asyncio
 import zlib
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from producers.answers import Headers, Receive, Refused, problem, unavailable
-
-if TYPE_CHECKING:
-    from zlib import _Decompress
 
 _GZIP_OR_ZLIB = 47  # zlib's window bits for "either header"
 _UNPACKED_HERE: Final = 1 << 16  # bytes; what is longer is unpacked beside the event loop
 _UNPACKERS: Final = 2  # bodies so unpacked at once
+
+
+class Unpacker(Protocol):
+    """What is used of `zlib.decompressobj()`, whose type has no public name."""
+
+    @property
+    def eof(self) -> bool: ...  # noqa: D102 - see zlib
+    @property
+    def unconsumed_tail(self) -> bytes: ...  # noqa: D102 - see zlib
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...  # noqa: D102 - see zlib
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ async def _unpack(body: bytes, encoding: bytes, passage: Passage) -> bytes:
     return unpacked
 
 
-async def _unpack_all(unpacker: _Decompress, body: bytes, passage: Passage) -> bytes:
+async def _unpack_all(unpacker: Unpacker, body: bytes, passage: Passage) -> bytes:
     """The beginning here, the rest in a thread, a few bodies at once: 16 MiB would stop everybody else for 20 ms."""
     most = min(passage.room + 1, _UNPACKED_HERE)
     begin = unpacker.decompress(body, most)
