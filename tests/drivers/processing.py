@@ -93,8 +93,15 @@ class Processing:
             return {}
 
     def posted(self) -> int:
-        """Events in the input topic."""
-        return sum(self.reader.end_offsets(self.plan.topic_in).values())
+        """Events in the input topic; waits for a broker that has just started."""
+
+        def ask() -> list[int] | None:
+            try:
+                return list(self.reader.end_offsets(self.plan.topic_in).values())
+            except TransientFailure:
+                return None
+
+        return sum(eventually(ask, 30))
 
     def wait_until_processed(self, timeout: float = 60.0) -> None:
         """Wait until the group has committed everything that was posted."""

@@ -79,10 +79,10 @@ async def test_verdicts_come_back_and_the_child_goes_on(do: str, kind: type[Exce
 
 
 @pytest.mark.parametrize(
-    ("do", "words"), [("crash", "SIGSEGV"), ("eat", "ran out of its 1024 MiB"), ("spin", "longer than 0.5 s")]
+    ("do", "words"), [("crash", "SIGSEGV"), ("eat", "ran out of its 1024 MiB"), ("spin", "longer than 3 s")]
 )
 async def test_a_child_that_crashes_eats_memory_or_loops_is_replaced(do: str, words: str) -> None:
-    async with pool(limits={"seconds": 0.5}) as heavy:
+    async with pool(limits={"seconds": 3}) as heavy:
         before = await heavy({"do": "echo", "say": 1})
         with pytest.raises(WorkFailed, match=words):
             await heavy({"do": do})
@@ -147,7 +147,7 @@ async def test_children_know_no_secrets_and_keep_to_their_threads(monkeypatch: p
     ("load", "words"), [("fail", "no such model"), ("crash", "SIGSEGV"), ("hang", "longer than 1 s")]
 )
 async def test_a_child_that_does_not_load_is_an_outage_not_the_requests_fault(load: str, words: str) -> None:
-    async with pool(load=load, limits={"load_s": 1}) as heavy:
+    async with pool(load=load, limits={"load_s": 1 if load == "hang" else 60}) as heavy:
         for _ in range(2):
             with pytest.raises(TransientFailure, match=words):
                 await heavy({"do": "echo", "say": 1})

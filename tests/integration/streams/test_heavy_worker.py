@@ -39,8 +39,8 @@ def test_poison_crashes_loops_and_memory_bombs_cost_their_event_only(world: Proc
     world.post("echo:", "light", "bad:", "crash:", "eat:", "spin:", "echo:1")
     world.append(b"\x00\x00\x00\x00\x63poison")
     world.post("echo:2")
-    world.start(step="heavy", marks=str(marks), work_s=1.0)
-    world.wait_until_processed(90)
+    world.start(step="heavy", marks=str(marks), work_s=3.0)
+    world.wait_until_processed(200)
     expected = ["echo: 0", "light 0", "bad: -1", "crash: 3", "eat: 3", "spin: 3", "echo:1 0", "echo:2 0"]
     assert [said for _, said in world.outputs()] == expected, "in order, failures after three attempts, bad after one"
     assert begun(marks) == {"echo": 3, "bad": 1, "crash": 3, "eat": 3, "spin": 3}
