@@ -84,6 +84,7 @@ class SalesSettings:
     resumable_per_device: int = 8
     resumable_s: float = 86_400.0
     min_free_bytes: int = 64 << 20
+    keep_days: float | None = None
     internal_token: str = field(default="", repr=False)
     jwt_secret: str = field(default="", repr=False)
     jwt_hours: float = 24.0
@@ -111,6 +112,7 @@ def read(env: Mapping[str, str]) -> SalesSettings:
         resumable_per_device=int(_number(env, "RESUMABLE_UPLOADS_PER_DEVICE", 8, 0, 1000)),
         resumable_s=_number(env, "RESUMABLE_UPLOAD_SEC", 86_400.0, 60, 30 * 86_400),
         min_free_bytes=int(_number(env, "AUDIO_MIN_FREE_BYTES", 64 << 20, 0, 1 << 40)),
+        keep_days=_number(env, "AUDIO_RETENTION_DAYS", 0, 1 / 24, 36_500) if "AUDIO_RETENTION_DAYS" in env else None,
         internal_token=env.get("INTERNAL_TOKEN", ""),
         jwt_secret=env.get("JWT_SECRET_KEY", ""),
         jwt_hours=_number(env, "JWT_ACCESS_TOKEN_EXPIRE_HOURS", 24.0, 0.01, 8760),

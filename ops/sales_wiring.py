@@ -43,6 +43,7 @@ def recorder_options(settings: Settings) -> RecorderOptions:
         resumable_per_device=sales.resumable_per_device,
         resumable_s=sales.resumable_s,
         min_free_bytes=sales.min_free_bytes,
+        keep_days=sales.keep_days,
     )
 
 

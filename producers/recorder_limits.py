@@ -18,7 +18,7 @@ class RecorderOptions:
     """Bytes of a file and of a report, seconds for a request in all and without a byte, how many at once.
 
     `remembered` chunks are known by heart, so that repeats append nothing; `min_free_bytes` stay free on the disk;
-    a resumable upload is kept for `resumable_s`.
+    a resumable upload is kept for `resumable_s`, sound for `keep_days` (None: for ever).
     """
 
     audio_folder: Path
@@ -32,6 +32,7 @@ class RecorderOptions:
     min_free_bytes: int = 64 << 20
     remembered: int = 65_536
     report_bytes: int = 64 << 10
+    keep_days: float | None = None
 
 
 class Room:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from producers.answers import Answer, AsgiApp, Headers, Receive, Refused, Scope, Send, problem, refusal, send_answer
 from producers.appending import Appender
+from producers.audio_retention import keep_tidy
 from producers.audio_store import AudioStore, StoreFailed, StoreFull
 from producers.bodies import ClientGone
 from producers.chunks import Chunks
@@ -72,7 +73,8 @@ class Recorders:
         self.uploads = Uploads(self.chunks)
         self._is_tried = False
         self._cors = cors
-        self._opening: asyncio.Task[None] | None = None
+        self._keep_days = options.keep_days
+        self._under_way: list[asyncio.Task[None]] = []
         self.hot_routes: dict[tuple[str, str], AsgiApp] = {
             ("POST", "/api/v1/chunks"): self._app(self.chunks.post),
             ("POST", "/api/v1/silences"): self._app(self.reports.silence),
@@ -87,13 +89,16 @@ class Recorders:
     def start(self) -> None:
         """Begin to read tokens and to open the folder, again and again until it works; returns at once."""
         self.directory.start()
-        self._opening = asyncio.create_task(self._open(), name="audio-folder")
+        self._under_way.append(asyncio.create_task(self._open(), name="audio-folder"))
+        if self._keep_days is not None:
+            tidying = keep_tidy(self.store.folder, self._keep_days)
+            self._under_way.append(asyncio.create_task(tidying, name="audio-retention"))
 
     async def stop(self) -> None:
         """Let go of tokens and folder."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         await self.directory.stop()
         await self.store.close()
 

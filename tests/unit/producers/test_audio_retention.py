@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from producers.audio_retention import DAY_S, delete_expired
+
+NOW = 1_800_000_000.0
+
+
+def sound(folder: Path, name: str, age_days: float) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    os.utime(path, (NOW - age_days * DAY_S, NOW - age_days * DAY_S))
+    return path
+
+
+def test_only_sound_older_than_the_days_is_deleted(tmp_path):
+    old = sound(tmp_path, "audio/sha256/ab/old.ogg", 31)
+    heard = sound(tmp_path, "audio/dialogues/old.ogg", 31)
+    young = sound(tmp_path, "audio/sha256/ab/young.ogg", 29)
+    unfinished = sound(tmp_path, "audio/incoming/x/part", 99)
+    assert delete_expired(tmp_path, 30, NOW) == 2
+    assert (old.exists(), heard.exists(), young.exists(), unfinished.exists()) == (False, False, True, True)
+
+
+def test_a_folder_that_is_not_there_is_tidy(tmp_path):
+    assert delete_expired(tmp_path / "none", 30, NOW) == 0
