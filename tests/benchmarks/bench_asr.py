@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -107,6 +108,7 @@ def measure(bootstrap: str, count: int, threads: int) -> dict[str, float]:
             print(f"  batch {number + 1}: bare {spent[-1][0]:.1f} s, ours {spent[-1][1]:.1f} s", flush=True)
     finally:
         site.close()
+        shutil.rmtree(folder, ignore_errors=True)
     alone, ours = (sum(column) for column in zip(*spent, strict=True))
     return {
         "dialogues": count,
