@@ -43,7 +43,7 @@ def around(owner, name, before=None, after=None):
 
 def patch_publisher(module):
     around(module.Publisher, "_produce", before="front.unsent", after="front.sent")
-    around(module.Publisher, "delivered", before="front.acknowledged")
+    around(module.Publisher, "_delivered", before="front.acknowledged")
 
 
 def patch_store(module):
