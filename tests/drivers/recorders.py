@@ -101,8 +101,7 @@ class RecorderDriver:
     async def running(self) -> AsyncGenerator[RecorderDriver]:
         """Started, with its folder open."""
         self.recorders.start()
-        assert self.recorders._opening is not None
-        await self.recorders._opening
+        await self.recorders._under_way[0]
         try:
             yield self
         finally:
