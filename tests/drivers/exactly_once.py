@@ -59,6 +59,8 @@ def content(records: list[Record], ends: dict[int, int]) -> LogContent:
                 if murmur2_partition(point[0].encode(), TOPICS[TOPIC].partitions) != gone
             }
             continue
+        if name != "EmotionPointsRecorded":
+            continue  # time that passed
         found.posts.setdefault(event["device_id"], []).append(event["t_ms"][0])
         rows = zip(event["session_person_id"], event["track_id"], event["t_ms"], strict=True)
         affects = zip(event["valence"], event["arousal"], strict=True)
