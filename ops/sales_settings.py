@@ -14,6 +14,8 @@ from typing import Any, Final
 from ops.errors import OperatorError
 
 ASR_MODES: Final = ("local", "remote", "off")
+_YES: Final = ("true", "1", "yes", "on")
+_NO: Final = ("false", "0", "no", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class AsrSettings:
     cache: Path | None = None
     beam_size: int = 5
     language: str | None = None
+    usual_languages: tuple[str, ...] = ("ru", "en")
+    download: bool = True
+    longest_s: float = 3600.0
     logprob_threshold: float = -0.7
     min_text_ratio: float = 0.5
     min_accurate_s: float = 15.0
@@ -164,6 +169,9 @@ def _asr(env: Mapping[str, str]) -> AsrSettings:
         cache=_folder(env, "WHISPER_CACHE_DIR"),
         beam_size=int(_number(env, "BEAM_SIZE", 5, 1, 20)),
         language=None if language == "auto" else language,
+        usual_languages=_words(env, "WHISPER_LANGUAGES") or ("ru", "en"),
+        download=_choice(env, "WHISPER_DOWNLOAD", "true", _YES + _NO) in _YES,
+        longest_s=_number(env, "ASR_MAX_AUDIO_SEC", 3600.0, 10, 36_000),
         logprob_threshold=_number(env, "AVG_LOGPROB_THRESHOLD", -0.7, -10, 0),
         min_text_ratio=_number(env, "MIN_TEXT_LENGTH_RATIO", 0.5, 0, 100),
         min_accurate_s=_number(env, "MIN_DURATION_FOR_ACCURATE", 15.0, 0, 36_000),
@@ -173,7 +181,6 @@ def _asr(env: Mapping[str, str]) -> AsrSettings:
 
 def _analysis(env: Mapping[str, str]) -> AnalysisSettings:
     budget = env.get("ANALYSIS_DAILY_BUDGET_USD", "5").lower()
-    markers = tuple(part.strip().lower() for part in env.get("PREFILTER_UPSELL_MARKERS", "").split(",") if part.strip())
     return AnalysisSettings(
         api_key=env.get("OPENAI_API_KEY", ""),
         base_url=_address(env, "OPENAI_BASE_URL"),
@@ -184,11 +191,15 @@ def _analysis(env: Mapping[str, str]) -> AnalysisSettings:
         prompt_version=env.get("PROMPT_VERSION", "v1"),
         daily_budget_usd=None if budget == "none" else _number(env, "ANALYSIS_DAILY_BUDGET_USD", 5.0, 0, 1e6),
         prices=_prices(env),
-        prefilter=_choice(env, "PREFILTER_ENABLED", "true", ("true", "false", "1", "0")) in ("true", "1"),
+        prefilter=_choice(env, "PREFILTER_ENABLED", "true", _YES + _NO) in _YES,
         prefilter_characters=int(_number(env, "PREFILTER_MIN_TEXT_LEN", 10, 0, 100_000)),
         prefilter_s=_number(env, "PREFILTER_MIN_DURATION_SEC", 6.0, 0, 36_000),
-        markers=markers or None,
+        markers=_words(env, "PREFILTER_UPSELL_MARKERS") or None,
     )
+
+
+def _words(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in env.get(name, "").split(",") if part.strip())
 
 
 def _folder(env: Mapping[str, str], name: str) -> Path | None:
