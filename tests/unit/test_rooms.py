@@ -59,3 +59,13 @@ def test_only_settings_modules_read_the_environment():
     }
     assert readers == set()
     assert reads_environment("import os\nos.environ['HOME']")
+
+
+def test_the_recorders_requirements_are_its_extra():
+    """The recorder's own installation says `pip install -r requirements.txt`, as the system it replaces did."""
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    project = PYPROJECT["project"]
+    assert {line for line in lines if line and not line.startswith("#")} == {
+        *project["dependencies"],
+        *project["optional-dependencies"]["recorder"],
+    }
