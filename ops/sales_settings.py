@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ops.errors import OperatorError
 
 ASR_MODES: Final = ("local", "remote", "off")
+PUBLISHED_SECRET: Final = "changeme-jwt-secret-key-min-32-chars"  # noqa: S105 - seed 002's default, known to everybody
 _YES: Final = ("true", "1", "yes", "on")
 _NO: Final = ("false", "0", "no", "off")
 
@@ -119,7 +120,7 @@ def read(env: Mapping[str, str]) -> SalesSettings:
         min_free_bytes=int(_number(env, "AUDIO_MIN_FREE_BYTES", 64 << 20, 0, 1 << 40)),
         keep_days=_number(env, "AUDIO_RETENTION_DAYS", 0, 1 / 24, 36_500) if "AUDIO_RETENTION_DAYS" in env else None,
         internal_token=env.get("INTERNAL_TOKEN", ""),
-        jwt_secret=env.get("JWT_SECRET_KEY", ""),
+        jwt_secret=_jwt_secret(env),
         jwt_hours=_number(env, "JWT_ACCESS_TOKEN_EXPIRE_HOURS", 24.0, 0.01, 8760),
         admin_username=username,
         admin_password=password,
@@ -199,7 +200,27 @@ def _analysis(env: Mapping[str, str]) -> AnalysisSettings:
 
 
 def _words(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(part.strip().lower() for part in env.get(name, "").split(",") if part.strip())
+    return tuple(word.lower() for word in listed(env.get(name, "")))
+
+
+def listed(text: str) -> list[str]:
+    """The items of a list separated by commas or, as seed 002 writes them, of a JSON list of texts."""
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        found = None
+    items = [str(item) for item in cast("list[Any]", found)] if isinstance(found, list) else text.split(",")
+    return [item.strip() for item in items if item.strip()]
+
+
+def _jwt_secret(env: Mapping[str, str]) -> str:
+    secret = env.get("JWT_SECRET_KEY", "")
+    if secret == PUBLISHED_SECRET:
+        raise OperatorError(
+            "JWT_SECRET_KEY is the published default, with which anybody can sign in as anybody: choose your own, "
+            "or leave it out and one is made."
+        )
+    return secret
 
 
 def _folder(env: Mapping[str, str], name: str) -> Path | None:

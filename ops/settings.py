@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from types import MappingProxyType
 
 from ops import sales_settings
 from ops.errors import OperatorError
-from ops.sales_settings import SalesSettings
+from ops.sales_settings import SalesSettings, listed
 
 DEFAULT_DEVICE_NAME = "Entrance Camera"
 DEFAULT_KAFKA_PORT = 9092
@@ -211,7 +212,8 @@ def _bootstrap(env: Mapping[str, str]) -> str | None:
 
 
 def _database_url(env: Mapping[str, str]) -> str | None:
-    text = env.get("DATABASE_URL")
+    # Seed 002 names its driver, too; which one we use is our affair.
+    text = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", env.get("DATABASE_URL", "")) or None
     if text and not text.startswith(("postgresql://", "postgres://")):
         raise OperatorError("DATABASE_URL must begin with postgresql://, for example postgresql://user@host:5432/name.")
     return text
@@ -225,7 +227,7 @@ def _url(env: Mapping[str, str], name: str) -> str | None:
 
 
 def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
-    origins = _list(env.get("CORS_ORIGINS", ""))
+    origins = listed(env.get("CORS_ORIGINS", ""))
     for origin in origins:
         if origin != "*" and not origin.startswith(("http://", "https://")):
             raise OperatorError(

@@ -7,7 +7,8 @@ from typing import Final
 
 from producers.answers import Headers, RawHeaders
 
-SEED_ORIGINS: Final = ("http://localhost:3000", "http://127.0.0.1:3000")
+# The pages of seeds 001 and 002 as their compose files serve them.
+SEED_ORIGINS: Final = tuple(f"http://{host}:{port}" for port in (3000, 8080) for host in ("localhost", "127.0.0.1"))
 _CREDENTIALS: Final = (b"access-control-allow-credentials", b"true")
 _VARY: Final = (b"vary", b"Origin")
 

@@ -42,6 +42,11 @@ def test_every_variable_is_read():
     assert settings.asr.internal_base_url == "http://core:8000"
 
 
+@pytest.mark.parametrize("text", ["Десерт, сироп,", '["Десерт", " сироп"]'])
+def test_markers_are_a_list_by_commas_or_as_json(text):
+    assert read({"PREFILTER_UPSELL_MARKERS": text}).analysis.markers == ("десерт", "сироп")
+
+
 def test_no_secret_shows_in_a_representation():
     secrets = {"INTERNAL_TOKEN": "t-1", "JWT_SECRET_KEY": "t-2", "OPENAI_API_KEY": "t-3"}
     shown = repr(read(secrets | {"ADMIN_USERNAME": "a", "ADMIN_PASSWORD": "t-4"}))
@@ -60,6 +65,7 @@ def test_no_secret_shows_in_a_representation():
         ("OPENAI_PRICES", '{"x": 3}'),
         ("ASR_MODE", "cloud"),
         ("ADMIN_USERNAME", "alone"),
+        ("JWT_SECRET_KEY", "changeme-jwt-secret-key-min-32-chars"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value):

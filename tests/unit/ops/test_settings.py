@@ -55,6 +55,17 @@ def test_the_environment_wins_over_dotenv_and_blank_means_unset(tmp_path: Path) 
     assert loaded.cors_origins == ("https://a.example", "*")
 
 
+def test_what_seed_002_writes_for_its_own_libraries_is_understood(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        DATABASE_URL="postgresql+asyncpg://ingest:ingest@localhost:5432/ingest",
+        CORS_ORIGINS='["http://dashboard:8080", "https://a.example/"]',
+    )
+    assert loaded.database_url == "postgresql://ingest:ingest@localhost:5432/ingest"
+    assert loaded.cors_origins == ("http://dashboard:8080", "https://a.example")
+    assert load(tmp_path, CORS_ORIGINS="[]").cors_origins == ()
+
+
 def test_device_names_may_hold_any_text(tmp_path: Path) -> None:
     loaded = load(tmp_path, DEVICE_NAMES="jetson_1=Вход, главный; jetson_2 = Back = door")
     assert (loaded.device_name("jetson_1"), loaded.device_name("jetson_2")) == ("Вход, главный", "Back = door")
