@@ -129,8 +129,10 @@ class Options:
 
 def processors(options: Options) -> tuple[Processor[Any], ...]:
     """Build the table for a site."""
-    fast, accurate = transcription.Transcription(options.speech), second_pass.SecondPass(options.speech)
-    offers = upsell.Upsell(upsell.Options(options.ring, options.analyst, options.prefilter))
+    return (*_emotions(options), *_dialogues(options), *_transcripts(options), *_analyses(options))
+
+
+def _emotions(options: Options) -> tuple[Processor[Any], ...]:
     return (
         Processor(
             name="emotion.moments",
@@ -140,6 +142,11 @@ def processors(options: Options) -> tuple[Processor[Any], ...]:
             state=StateCodec(emotion_moments.State, version=1),
             idle=partial(emotion_moments.idle, limits=options.moments),
         ),
+    )
+
+
+def _dialogues(options: Options) -> tuple[Processor[Any], ...]:
+    return (
         Processor(
             name="speech.segments",
             topic_in="audio.chunks",
@@ -158,28 +165,31 @@ def processors(options: Options) -> tuple[Processor[Any], ...]:
             state=StateCodec(dialogues.State, version=1),
             idle=partial(dialogues.idle, limits=options.dialogues),
         ),
+    )
+
+
+def _transcripts(options: Options) -> tuple[Processor[Any], ...]:
+    fast, accurate = transcription.Transcription(options.speech), second_pass.SecondPass(options.speech)
+    passes = (("speech.transcripts", "speech.dialogues", fast), ("speech.second_pass", "speech.transcripts", accurate))
+    return tuple(
         Processor(
-            name="speech.transcripts",
-            topic_in="speech.dialogues",
+            name=name,
+            topic_in=topic_in,
             topic_out="speech.transcripts",
-            step=fast.step,
+            step=one.step,
             state=STATELESS,
             limits=Limits(parallel=4),
-            request=fast.request,
+            request=one.request,
             capability=speech.CAPABILITY,
-            announce=fast.announce,
-        ),
-        Processor(
-            name="speech.second_pass",
-            topic_in="speech.transcripts",
-            topic_out="speech.transcripts",
-            step=accurate.step,
-            state=STATELESS,
-            limits=Limits(parallel=4),
-            request=accurate.request,
-            capability=speech.CAPABILITY,
-            announce=accurate.announce,
-        ),
+            announce=one.announce,
+        )
+        for name, topic_in, one in passes
+    )
+
+
+def _analyses(options: Options) -> tuple[Processor[Any], ...]:
+    offers = upsell.Upsell(upsell.Options(options.ring, options.analyst, options.prefilter))
+    return (
         Processor(
             name="speech.analyses",
             topic_in="speech.transcripts",
