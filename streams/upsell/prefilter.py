@@ -35,7 +35,11 @@ class Prefilter:
         stripped = text.strip()
         if len(stripped) < self.min_characters:
             return f"transcript_too_short ({len(stripped)} chars)"
-        lowered = stripped.lower().replace("ё", "е")
-        if duration_s < self.min_duration_s and not any(marker in lowered for marker in self.markers):
+        plain = _plain(stripped)
+        if duration_s < self.min_duration_s and not any(_plain(marker) in plain for marker in self.markers):
             return f"short_dialogue_no_markers ({duration_s:.1f}s)"
         return None
+
+
+def _plain(text: str) -> str:
+    return text.lower().replace("ё", "е")

@@ -49,6 +49,11 @@ def test_the_prefilter_keeps_out_what_holds_no_offer(text, duration_s, reason):
     assert Prefilter(enabled=False).reason(text, duration_s) is None
 
 
+def test_a_sites_own_marker_may_have_a_yo():
+    assert Prefilter(markers=("Ещё",)).reason("А кофе еще будете?", 3.0) is None
+    assert Prefilter(markers=("Ещё",)).reason("А кофе будете сейчас?", 3.0) is not None
+
+
 def test_a_good_answer_is_read_and_its_texts_are_cut():
     long = GOOD | {"evidence_quotes": ["а" * 150, "b", "c", "d"], "summary": "с" * 300, "confidence": 1.7}
     verdict = read(json.dumps(long))
