@@ -61,7 +61,8 @@ class LeaseBook:
     finished: OrderedDict[str, str] = field(default_factory=OrderedDict[str, str])
 
     def add(self, task: Task, now_s: float) -> None:
-        """Let a task wait for a worker."""
+        """Let a task wait for a worker; one that was finished before counts as new."""
+        self.finished.pop(task.task_id, None)
         self.entries[task.task_id] = Entry(task, now_s)
 
     def take(self, worker: str, models: Mapping[AsrPass, str], now_s: float) -> Lease | None:

@@ -173,6 +173,17 @@ async def test_a_result_sent_again_is_the_same_result(site):
     assert (await asked)["text"] == "Да."
 
 
+async def test_a_task_whose_result_is_lost_can_be_done_again():
+    site = Site(journal=None)  # as after a journal has let an old result go
+    first = site.ask()
+    assert await site.result(await site.lease(), "первый") == 200
+    assert (await first)["text"] == "первый"
+    again = site.ask()
+    assert await site.result(await site.lease(), "второй") == 200
+    assert (await again)["text"] == "второй"
+    await site.close()
+
+
 async def test_a_result_is_in_the_journal_before_the_worker_hears_of_it(tmp_path):
     journal = Journal(tmp_path)
     site = Site(journal)
