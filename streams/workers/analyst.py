@@ -20,6 +20,7 @@ from openai import AsyncOpenAI
 from schemas.errors import TransientFailure
 from streams.upsell import prompt, rules
 from streams.upsell.costs import Tariff
+from streams.upsell.discretion import without_echo
 from streams.upsell.verdict import SCHEMA, BadAnswer, Verdict, read
 from streams.workers.ledger import Ledger
 
@@ -136,27 +137,28 @@ class ModelAnalyst:
                 text = await self._ask(model, chat, strict, request["task_id"], spent)
                 return _analysed(read(text), "openai", model, version, began) | spent.as_fields()
             except BadAnswer as bad:
-                problem, strict = str(bad), False
+                problem, strict = without_echo(str(bad), request["text"]), False
             except openai.APITimeoutError:
                 problem = f"The model did not answer within {self._options.timeout_s:g} s."
             except _PASSING as passing:
-                await self._wait_or_give_way(passing, attempt)
-                problem = f"The model's server failed: {passing}."
+                problem = f"The model's server cannot be asked: {_told(passing, request)}"
+                await self._wait_or_give_way(problem, attempt)
             except _OUR_FAULT as refused:
                 raise TransientFailure(
-                    f"The model's server refuses the key ({refused}): correct OPENAI_API_KEY; dialogues wait."
+                    f"The model's server refuses the key ({_told(refused, request)}): correct OPENAI_API_KEY; "
+                    "dialogues wait."
                 ) from refused
             except openai.APIStatusError as refused:
                 if not (strict and any(word in str(refused).lower() for word in _ABOUT_FORMAT)):
-                    return _failed(f"The model's server refuses the dialogue: {refused}.", model, spent)
-                problem, strict = str(refused), False
+                    return _failed(f"The model's server refuses the dialogue: {_told(refused, request)}.", model, spent)
+                problem, strict = _told(refused, request), False
         return _failed(f"{problem} ({self._options.attempts} attempts)", model, spent)
 
-    async def _wait_or_give_way(self, passing: Exception, attempt: int) -> None:
+    async def _wait_or_give_way(self, problem: str, attempt: int) -> None:
         if attempt + 1 >= self._options.attempts:
-            raise TransientFailure(f"The model's server cannot be asked: {passing}") from passing
+            raise TransientFailure(problem)
         wait = min(self._options.longest_wait_s, self._options.first_wait_s * 2**attempt)
-        log.warning("the model's server cannot be asked (%s); again in %g s", passing, wait)
+        log.warning("%s; again in %g s", problem, wait)
         await self._pause(wait)
 
     async def _ask(
@@ -190,6 +192,12 @@ class ModelAnalyst:
         if self._ledger.today() + most * self._options.at_once <= budget * 1e6:
             return None
         return f"daily_budget_reached ({self._ledger.today() / 1e6:.2f} of {budget:.2f} USD spent)"
+
+
+def _told(error: openai.APIError, request: Mapping[str, Any]) -> str:
+    """What a server said, with its status, but nothing of what was said at the counter."""
+    status = f"status {error.status_code}, " if isinstance(error, openai.APIStatusError) else ""
+    return status + without_echo(str(error), request["text"])
 
 
 def _analysed(verdict: Verdict, analyser: str, model: str, version: str, began: float) -> dict[str, Any]:

@@ -65,6 +65,29 @@ async def test_a_refused_dialogue_fails_at_once(tmp_path):
     assert len(model.asked) == 1
 
 
+@pytest.mark.parametrize("said", ["400 bad input: {}", "400 format of {} is wrong", '{{"attempted": "{}"}}'])
+async def test_what_was_said_is_not_repeated_in_why_it_failed(tmp_path, said):
+    asked = request()
+    answer = await analyst(LanguageModel([said.format(asked["text"])]), tmp_path)(asked)
+    assert answer["kind"] == "failed"
+    assert "капучино" not in answer["error"]
+    assert "repeat the dialogue" in answer["error"]
+
+
+async def test_nor_is_it_told_with_an_outage(tmp_path, caplog):
+    class Echo(LanguageModel):
+        def _answer(self, request):
+            self.asked.append(json.loads(request.content))
+            return httpx2.Response(503, text=request.content.decode())
+
+    with pytest.raises(TransientFailure) as failure:
+        await analyst(Echo([]), tmp_path)(request())
+    assert "status 503" in str(failure.value)
+    for told in (str(failure.value), caplog.text):
+        assert "десерт" not in told
+        assert "\\u0434" not in told
+
+
 @pytest.mark.parametrize("trouble", [429, 500, 503, httpx2.ConnectError("refused")])
 async def test_an_outage_is_waited_out_and_then_given_back_to_the_stream(tmp_path, trouble):
     waits = Waits()

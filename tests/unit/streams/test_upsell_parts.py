@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streams.upsell import prompt, rules
 from streams.upsell.costs import Price, Tariff
+from streams.upsell.discretion import without_echo
 from streams.upsell.prefilter import Prefilter
 from streams.upsell.quotes import absolute_us, locate, tie
 from streams.upsell.verdict import SCHEMA, BadAnswer, read
@@ -225,3 +226,18 @@ def test_rules_say_what_they_are_and_quote_only_what_was_said():
     assert all(len(quote.split()) <= 12 and locate(quote, " ".join(texts)) for quote in verdict.evidence_quotes)
     assert rules.judge(segments("Želite kolač?"), "sr").summary.startswith("Po pravilima")
     assert rules.judge([], "de").summary.startswith("By rules")
+
+
+@pytest.mark.parametrize(
+    ("said", "transcript", "hidden"),
+    [
+        ("model x is not found", "Здравствуйте, мне капучино.", False),
+        ("bad: Здравствуйте, МНЕ капучино", "Здравствуйте, мне капучино.", True),
+        (r"bad: \u043c\u043d\u0435 \u043a\u043e\u0444\u0435 \u0438 \u0447\u0430\u0439", "Мне кофе и чай", True),
+        ("input 'да'", "Да!", True),
+        ("anything", "", False),
+    ],
+)
+def test_why_something_failed_is_not_told_in_the_dialogues_words(said: str, transcript: str, hidden: bool):
+    assert without_echo(said, transcript) == ("its words repeat the dialogue and are left out" if hidden else said)
+    assert len(without_echo("x" * 1000, transcript)) == 300
