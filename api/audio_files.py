@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 import time
 import uuid
@@ -88,10 +89,9 @@ class AudioFiles:
         named = [[piece["sha256"], piece["start_ms"], piece["end_ms"]] for piece in pieces]
         name = sha256(json.dumps(named).encode()).hexdigest()
         target = self._cache / f"{name}.ogg"
-        if not target.is_file():
+        if not await asyncio.to_thread(_still_there, target):
             cuts = [[str(path), *rest] for path, (_, *rest) in zip(sources, named, strict=True)]
             await self._once(target, cuts)
-        await asyncio.to_thread(target.touch)
         return target, name
 
     async def _once(self, target: Path, cuts: list[list[Any]]) -> None:
@@ -142,3 +142,12 @@ class AudioFiles:
         for number, (asked_at, path) in enumerate(found, 1):
             if asked_at < long_ago or (number >= self.options.kept and path.suffix == ".ogg"):
                 path.unlink(missing_ok=True)
+
+
+def _still_there(path: Path) -> bool:
+    """Whether a file is there; if so, it was just asked for. Never makes one: whoever tidies may be quicker."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True

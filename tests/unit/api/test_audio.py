@@ -272,6 +272,23 @@ class TestDialogue:
         with pytest.raises(Unplayable):
             await AudioFiles(AudioOptions(home.folder)).dialogue([pieces[0] | {"start_ms": 5, "end_ms": 5}])
 
+    async def test_a_file_that_somebody_deletes_meanwhile_is_never_an_empty_one(
+        self, home: Home, monkeypatch: pytest.MonkeyPatch
+    ):
+        files, pieces = AudioFiles(AudioOptions(home.folder)), self.pieces(home)[:1]
+        target, _ = await files.dialogue(pieces)
+        is_file = Path.is_file
+
+        def seen_then_gone(path: Path) -> bool:
+            found = is_file(path)
+            if path == target:
+                path.unlink(missing_ok=True)
+            return found
+
+        monkeypatch.setattr(Path, "is_file", seen_then_gone)
+        again, _ = await files.dialogue(pieces)
+        assert again.stat().st_size > 0
+
     async def test_the_cache_stays_small(self, home: Home, tmp_path: Path):
         cache = tmp_path / "cache"
         files = AudioFiles(AudioOptions(home.folder, cache=cache, kept=2))
