@@ -21,7 +21,7 @@ from streams.workers.audio_source import AudioSource
 from streams.workers.settings import set_network
 from streams.workers.transcripts import Segment, Task, Transcript, as_mapping
 from streams.workers.whisper_audio import RATE, Samples, assemble
-from streams.workers.whisper_clips import Clip, Cutting, clips, speech
+from streams.workers.whisper_clips import Clip, Cutting, clips, joints, speech
 from streams.workers.whisper_guards import Guards, Heard, guard
 from streams.workers.whisper_models import ModelMissing, Shelf, is_at_hand, obtain
 
@@ -184,7 +184,8 @@ class Transcriber:
         began = time.monotonic()
         pieces = [as_mapping(piece) for piece in task.pieces]
         samples = assemble(pieces, self._source.fetch, self._options.longest_s)
-        cut = clips(self._find_speech(samples, self._options.cutting), self._options.cutting)
+        cutting = self._options.cutting
+        cut = clips(self._find_speech(samples, cutting), cutting, joints(task.pieces, cutting))
         model = self._model(task.asr_pass) if cut else None
         language, probability = self._language(model, [clip.of(samples) for clip in cut])
         segments = [one for clip in cut if model for one in self._hear(model, clip, samples, language)]

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.workers.whisper_clips import Clip, Cutting, clips, speech
+from streams.workers.transcripts import Piece
+from streams.workers.whisper_clips import Clip, Cutting, clips, joints, speech
 
 RATE = 16_000
 CUTTING = Cutting()
@@ -64,6 +65,46 @@ def test_times_in_a_clip_are_times_of_the_whole():
 def test_the_sound_of_a_clip_is_its_spans():
     samples = np.arange(100, dtype=np.float32)
     assert Clip(((10, 12), (50, 53))).of(samples).tolist() == [10, 11, 50, 51, 52]
+
+
+def piece(start_ms: int, end_ms: int, chunk_s: int = 0) -> Piece:
+    claim = {"chunk_id": f"c{chunk_s}", "chunk_start_us": chunk_s * 1_000_000, "sha256": "", "stored_path": ""}
+    return Piece(**claim, start_ms=start_ms, end_ms=end_ms)
+
+
+def test_where_pieces_meet_some_of_the_pause_is_put_back():
+    met = joints([piece(0, 1000), piece(1300, 2000), piece(9000, 60_000), piece(0, 500, chunk_s=60)], CUTTING)
+    assert met == {1.0 * RATE: 0.3 * RATE, 1.7 * RATE: 0.4 * RATE}  # over the chunk's end speech just goes on
+
+
+def test_a_late_piece_from_before_has_no_pause():
+    assert joints([piece(5000, 6000), piece(1000, 2000)], CUTTING) == {}
+
+
+def test_times_beside_a_pause_are_times_of_the_whole():
+    (clip,) = clips(seconds((0, 5)), CUTTING, {2 * RATE: RATE // 2})
+    assert clip.length == 5.5 * RATE
+    assert (clip.ends_s(2.0), clip.ends_s(2.2), clip.ends_s(2.6)) == (2.0, 2.0, 2.1)
+    assert (clip.begins_s(1.9), clip.begins_s(2.1), clip.begins_s(2.75)) == (1.9, 2.0, 2.25)
+    assert (clip.begins_s(0.0), clip.ends_s(0.0), clip.ends_s(9.0)) == (0.0, 0.0, 5.0)
+
+
+def test_the_sound_of_a_clip_has_its_pauses():
+    samples = np.arange(1, 101, dtype=np.float32)
+    assert Clip(((10, 12), (12, 14)), (3, 0)).of(samples).tolist() == [11, 12, 0, 0, 0, 13, 14]
+
+
+@given(st.lists(st.tuples(st.integers(1, 9 * RATE), st.integers(1, 6400)), min_size=1, max_size=12))
+def test_pauses_cost_no_sample_and_fill_no_window(lengths):
+    met, at = {}, 0
+    for length, pause in lengths:
+        met[at] = pause
+        at += length
+    made = clips([(0, at)], CUTTING, met)
+    assert all(clip.length <= 28 * RATE for clip in made)
+    assert made[0].spans[0][0] == 0
+    sound = np.concatenate([clip.of(np.ones(at, np.float32)) for clip in made])
+    assert int(sound.sum()) == at
 
 
 def test_silence_and_noise_hold_no_speech():
