@@ -72,6 +72,11 @@ class Hub:
         self._gathered: list[dict[str, Any]] = []
         self._listening = False
 
+    @property
+    def listening(self) -> bool:
+        """Whether PostgreSQL is heard just now."""
+        return self._listening
+
     def subscribe(self, last_event_id: str | None = None) -> Client:
         """A new client, greeted, and given what it missed, or `reset` where that is no longer known.
 

@@ -109,6 +109,8 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
 
     door = gateway(settings) if with_gateway else None
     answers = query_api(settings, door) if with_api else None
+    if door and answers:
+        door.neighbours = lambda: {"db": answers.hub.listening}
     asr = Forwarder(f"unix:{settings.asr_socket}", "Speech recognition")
 
     @asynccontextmanager

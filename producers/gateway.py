@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -103,6 +104,8 @@ class Gateway:
         self.frames = FrameStore()
         self.admission = Admission(options.admin_token, options.trusted_networks, options.host_names)
         self.cors = Cors(options.cors_origins)
+        self.neighbours: Callable[[], dict[str, Any]] = dict
+        """What `/health` says of others at this origin, from memory."""
         self.traffic = Traffic(options.limits)
         self._readers = asyncio.Semaphore(_READERS)
         self.zone = ZoneInfo(options.site_zone) if options.site_zone else None
@@ -215,8 +218,9 @@ class Gateway:
             "kafka": self.kafka.report(),
             "replies": {"ready": self.replies.ready},
             "posts_under_way": self.traffic.posts,
+            "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         }
-        return report | self.recorders.health() if self.recorders else report
+        return report | (self.recorders.health() if self.recorders else {}) | self.neighbours()
 
     async def _read(self, body: bytes, read: Callable[[], T]) -> T:
         """Read a small body here and a big one in a thread, a few of those at once."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -170,6 +171,14 @@ class TestKafkaAway:
         for path in ("/health", "/api/health"):
             answer = await home.client.get(path)
             assert (answer.status_code, answer.json()["ok"], answer.json()["status"]) == (200, True, "ok")
+
+    async def test_health_has_the_time_and_what_its_neighbours_say(self, home: GatewayDriver):
+        said = (await home.client.get("/health")).json()
+        assert said["time"].endswith("Z")
+        assert datetime.fromisoformat(said["time"]).tzinfo is not None
+        assert "db" not in said
+        home.gateway.neighbours = lambda: {"db": True}
+        assert (await home.client.get("/health")).json()["db"] is True
 
 
 class TestBatch:
