@@ -1,8 +1,8 @@
 """End of speech to transcript on the whole system: how long after the silence gap is known a dialogue can be read.
 
-A dialogue of `--speech` seconds is posted as one chunk, then a chunk of quiet that proves the gap. The clock starts with
-the post of the quiet chunk and ends when the dialogue's row says DONE: gap and chunk length are not in it. One dialogue
-after the other, then `--at-once` counters at the same time; what Whisper itself took is told beside it.
+A dialogue of `--speech` seconds is posted as one chunk, then a chunk of quiet that proves the gap. The clock starts
+with the post of the quiet chunk and ends when the row says DONE: gap and chunk length are not in it. One dialogue after
+the other, then `--at-once` counters at the same time; what Whisper itself took is told beside it.
 """
 
 from __future__ import annotations
