@@ -12,18 +12,18 @@ from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
 LARGEST: Final = 64 << 10
-"""Bytes of a body of these routes."""
+"""Bytes of a body of these routes, unless they say otherwise."""
 
 
-def reads(model: type[M]) -> Callable[[Request], Awaitable[M]]:
-    """A function that reads a request's body as `model`, whatever its content type says.
+def reads(model: type[M], *, largest: int = LARGEST) -> Callable[[Request], Awaitable[M]]:
+    """A function that reads a request's body of at most `largest` bytes as `model`, whatever its content type says.
 
     Raises:
         RequestValidationError: 422. HTTPException: 413.
     """
 
     async def read(request: Request) -> M:
-        data = await _bytes(request)
+        data = await _bytes(request, largest)
         if not data.strip():
             raise _unfit([{"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}])
         try:
@@ -47,12 +47,12 @@ def documented(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-async def _bytes(request: Request) -> bytes:
+async def _bytes(request: Request, largest: int) -> bytes:
     data = bytearray()
     async for part in request.stream():
         data += part
-        if len(data) > LARGEST:
-            raise HTTPException(413, f"Body exceeds maximum size of {LARGEST} bytes")
+        if len(data) > largest:
+            raise HTTPException(413, f"Body exceeds maximum size of {largest} bytes")
     return bytes(data)
 
 

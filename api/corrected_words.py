@@ -34,7 +34,9 @@ def aligned(heard: Words, text: str) -> Words:
         segment = {"id": 0, **span, "text": " ".join(new), "avg_logprob": None, "no_speech_prob": None, "words": []}
         return _joined([segment] if new else [])
     placed: list[tuple[int, dict[str, Any]]] = []
-    matcher = SequenceMatcher(None, [_plain(word["word"]) for _, word in old], list(map(_plain, new)), autojunk=False)
+    # In long texts words that come all the time align nothing by themselves: without that a text of few words takes
+    # minutes, and in this process devices are answered.
+    matcher = SequenceMatcher(None, [_plain(word["word"]) for _, word in old], list(map(_plain, new)), autojunk=True)
     for tag, a1, a2, b1, b2 in matcher.get_opcodes():
         if tag == "equal":
             placed += [

@@ -19,6 +19,7 @@ from api.sales_commands import Commands
 from projections.queries import sales_dialogue, sales_reviews
 from projections.queries.database import Database
 
+REVIEW_BYTES = 256 << 10  # JSON may write a letter of the notes in six bytes
 TOKEN_HOLDER = "ADMIN_TOKEN"  # noqa: S105 - how sign-in names who has it
 
 
@@ -104,7 +105,7 @@ def _add_list(router: APIRouter, database: Database) -> None:
 
 
 def _add_writes(router: APIRouter, database: Database, commands: Commands, admin: Any) -> None:
-    read_review, known = reads(NewReview), Depends(admin)
+    read_review, known = reads(NewReview, largest=REVIEW_BYTES), Depends(admin)
 
     @router.post(
         "/{dialogue_id}", summary="Flag a dialogue", response_model=dict[str, Any],

@@ -25,6 +25,8 @@ from projections.queries.database import Database
 MOST: Final = 10_000
 """Dialogues that are compared, or analysed again, at a time."""
 AT_ONCE: Final = 50
+CORRECTION_BYTES: Final = 512 << 10
+"""JSON may write a letter in six bytes, and a longest text has 50,000 of them."""
 _Name = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
@@ -165,7 +167,7 @@ def _named(version: sales_versions.Version | None) -> dict[str, str] | None:
 
 
 def _add_correction(router: APIRouter, database: Database, commands: Commands, admin: Any) -> None:
-    read_correction, known = reads(Correction), Depends(admin)
+    read_correction, known = reads(Correction, largest=CORRECTION_BYTES), Depends(admin)
 
     @router.post(
         "/dialogues/{dialogue_id}/transcript", summary="Correct what was heard", response_model=dict[str, Any],

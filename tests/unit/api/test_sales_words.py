@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,3 +82,16 @@ def test_whatever_is_written_is_the_text(heard: str, written: str) -> None:
     assert right["text"] == " ".join(written.split())
     for segment in right["segments"]:
         assert segment["text"] == " ".join(word["word"] for word in segment["words"]) or not segment["words"]
+
+
+def test_a_long_text_of_few_words_is_laid_over_another_in_no_time() -> None:
+    words = [
+        {"start": n, "end": n + 1, "word": f" {('да', 'нет', 'ну')[n % 3]}", "probability": 1.0} for n in range(900)
+    ]
+    said = "".join(str(word["word"]) for word in words)
+    segment = {"id": 0, "start": 0.0, "end": 900.0, "text": said, "avg_logprob": None, "no_speech_prob": None}
+    written = " ".join(["нет", "да"] * 2000)
+    began = time.process_time()
+    right = aligned({"text": said, "segments": [{**segment, "words": words}]}, written)
+    assert right["text"] == written
+    assert time.process_time() - began < 2  # without a bound it is half a minute
