@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from ops.state import own_folder
 from streams.workers.journal import Journal, Journalled
 from streams.workers.remote_work import RemoteWorkers
 from streams.workers.remote_work_app import app
@@ -48,7 +49,7 @@ class AsrDoor:
 
     def start(self) -> None:
         """Listen, in the running event loop. What a killed process left of the socket is in nobody's way."""
-        self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own_folder(self._socket.parent)
         self._socket.unlink(missing_ok=True)
         self._workers.start()
         self._serving = asyncio.create_task(self._server.serve())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -160,3 +161,17 @@ def _signed(path: Path, pid: int) -> bool:
         return path.read_text().strip() == str(pid)
     except OSError:
         return False
+
+
+def own_folder(folder: Path) -> None:
+    """Make a folder that nobody else can enter: who could put a socket of his own there would be shown the token.
+
+    Raises:
+        OperatorError: it is there and belongs to somebody else, or is no folder.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise OperatorError(f"{folder} belongs to another account: remove it, or choose a shorter SENSORIUM_HOME.")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)

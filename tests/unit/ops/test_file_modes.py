@@ -13,6 +13,8 @@ import pytest
 from ops import logs, processes
 from ops.embedded import privileges
 from ops.embedded.postgres import Postgres
+from ops.errors import OperatorError
+from ops.state import own_folder
 from ops.supervisor import close_home
 
 STRANGER = (65533, 65533)
@@ -102,3 +104,18 @@ def test_postgres_s_folders_are_its_user_s_own_and_closed(tmp_path: Path, monkey
     server.prepare()
     assert (server.directory.stat().st_uid, mode(server.directory), mode(server.socket_dir)) == (65533, 0o700, 0o700)
     assert mode(server.directory.parent) == 0o701
+
+
+def test_the_folder_of_the_asr_socket_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "sensorium" / "asr"
+    own_folder(folder)
+    assert mode(folder) == 0o700
+    folder.chmod(0o755)
+    own_folder(folder)
+    assert mode(folder) == 0o700
+    (tmp_path / "elsewhere").symlink_to(folder)
+    with pytest.raises(OperatorError, match="another account"):
+        own_folder(tmp_path / "elsewhere")
+    monkeypatch.setattr(os, "getuid", lambda: 12_345)
+    with pytest.raises(OperatorError, match="another account"):
+        own_folder(folder)
