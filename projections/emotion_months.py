@@ -23,7 +23,7 @@ class Months:
     def ensure(self, transaction: Transaction, t_ms: Ints) -> str:
         """Make the partitions that these times (UTC epoch ms) want; absurd dates have theirs already.
 
-        Returns the table to copy them into: their month's own when they share one (15 % less work), else `points`.
+        Returns the table to copy them into: their month's own when they share one (15 % less work), else the parent.
         """
         made = self._look(transaction) if self._made is None else self._made
         wanted = months_of(t_ms)
@@ -32,12 +32,12 @@ class Months:
             made.add(month)
         self._made = made
         absurd = len(wanted) != 1 or t_ms.min() < PAST_END_MS or t_ms.max() >= FUTURE_START_MS
-        return "points" if absurd else month_table(*_calendar(wanted.pop()))
+        return "emotion_points" if absurd else month_table(*_calendar(wanted.pop()))
 
     def _look(self, transaction: Transaction) -> set[int]:
         names = transaction.rows(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = 'points'::regclass AND c.relname ~ '^points_y[0-9]{4}m[0-9]{2}$'"
+            " WHERE i.inhparent = 'emotion_points'::regclass AND c.relname ~ '^points_y[0-9]{4}m[0-9]{2}$'"
         )
         return {(int(name[8:12]) - 1970) * 12 + int(name[13:15]) - 1 for (name,) in names}
 

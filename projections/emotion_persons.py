@@ -28,7 +28,7 @@ class Persons:
 
     def __init__(self, live_schema: str | None, *, loading: bool, capacity: int = 100_000) -> None:
         self._live_schema = live_schema
-        self._point_tables = ("points", "points_aside") if loading else ("points",)
+        self._point_tables = ("emotion_points", "points_aside") if loading else ("emotion_points",)
         self._capacity = capacity
         self._known: OrderedDict[PersonKey, Known] = OrderedDict()
         self._highest: int | None = None

@@ -21,7 +21,7 @@ VIEWS: Final = {
         "id", "device_id", "session_id", "session_person_id", "person_id", "track_id", "t_ms", "absolute_time",
         "valence", "arousal", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "topic", "kafka_partition", "kafka_offset",
     ),
-    "points": POINT_COLUMNS,
+    "emotion_points": POINT_COLUMNS,
     "persons": (
         "person_id", "device_id", "session_id", "session_person_id", "n_points", "sum_valence", "sum_arousal",
         "min_ms", "max_ms", "kafka_partition", "first_offset", "last_offset",
@@ -65,7 +65,7 @@ CREATE TABLE {s}.sessions (
 CREATE INDEX sessions_newest ON {s}.sessions (max_ms DESC, device_id, session_id);
 
 CREATE SEQUENCE {s}.points_id_seq;
-CREATE TABLE {s}.points (
+CREATE TABLE {s}.emotion_points (
     id              bigint NOT NULL DEFAULT nextval('{s}.points_id_seq'),
     t_ms            bigint NOT NULL,
     track_id        bigint NOT NULL,
@@ -79,11 +79,11 @@ CREATE TABLE {s}.points (
     bbox_y2         int,
     kafka_partition smallint NOT NULL,
     absolute_time   text NOT NULL,
-    PRIMARY KEY (person_id, t_ms, track_id)
+    CONSTRAINT points_pkey PRIMARY KEY (person_id, t_ms, track_id)
 ) PARTITION BY RANGE (t_ms);
-ALTER SEQUENCE {s}.points_id_seq OWNED BY {s}.points.id;
-CREATE TABLE {s}.points_past PARTITION OF {s}.points FOR VALUES FROM (MINVALUE) TO ({past});
-CREATE TABLE {s}.points_future PARTITION OF {s}.points FOR VALUES FROM ({future}) TO (MAXVALUE);
+ALTER SEQUENCE {s}.points_id_seq OWNED BY {s}.emotion_points.id;
+CREATE TABLE {s}.points_past PARTITION OF {s}.emotion_points FOR VALUES FROM (MINVALUE) TO ({past});
+CREATE TABLE {s}.points_future PARTITION OF {s}.emotion_points FOR VALUES FROM ({future}) TO (MAXVALUE);
 
 CREATE TABLE {s}.buckets (
     person_id      int NOT NULL,
@@ -114,22 +114,24 @@ CREATE VIEW {s}.emotion_logs AS
 SELECT q.id, p.device_id, p.session_id, p.session_person_id, q.person_id, q.track_id, q.t_ms, q.absolute_time,
        q.valence, q.arousal, q.bbox_x1, q.bbox_y1, q.bbox_x2, q.bbox_y2,
        'emotion.points'::text AS topic, q.kafka_partition, q.kafka_offset
-FROM {s}.points q JOIN {s}.persons p USING (person_id);
+FROM {s}.emotion_points q JOIN {s}.persons p USING (person_id);
 """
 
 _LOOSE_POINTS: Final = """
-ALTER TABLE {s}.points DROP CONSTRAINT points_pkey;
-CREATE TABLE {s}.points_aside (LIKE {s}.points);
+ALTER TABLE {s}.emotion_points DROP CONSTRAINT points_pkey;
+CREATE TABLE {s}.points_aside (LIKE {s}.emotion_points);
 """
-_KEYED_POINTS: Final = "ALTER TABLE {s}.points ADD CONSTRAINT points_pkey PRIMARY KEY (person_id, t_ms, track_id)"
+_KEYED_POINTS: Final = (
+    "ALTER TABLE {s}.emotion_points ADD CONSTRAINT points_pkey PRIMARY KEY (person_id, t_ms, track_id)"
+)
 
 _PERSON: Final = "p.device_id, p.session_id, p.session_person_id"
 # Offsets are left out: what live has from a redriven dead letter, a replay has from the original, which lies earlier.
 CHECKSUMS: Final = {
-    "points": (
+    "emotion_points": (
         f"{_PERSON}, q.track_id, q.t_ms, q.absolute_time, (q.valence * 1e9)::bigint, (q.arousal * 1e9)::bigint,"
         " q.bbox_x1, q.bbox_y1, q.bbox_x2, q.bbox_y2, q.kafka_partition"
-        " | {s}.points q JOIN {s}.persons p USING (person_id)"
+        " | {s}.emotion_points q JOIN {s}.persons p USING (person_id)"
     ),
     "persons": (
         f"{_PERSON}, p.n_points, p.sum_valence, p.sum_arousal, p.min_ms, p.max_ms, p.kafka_partition"
@@ -172,6 +174,6 @@ def month_partition(schema: str, year: int, month: int, bounds: tuple[int, int])
     """SQL for one month's partition of `bounds` [from, to) in ms; readers of the others are not held up."""
     name = f"{schema}.{month_table(year, month)}"
     return (
-        f"CREATE TABLE {name} (LIKE {schema}.points INCLUDING DEFAULTS INCLUDING CONSTRAINTS);"
-        f"ALTER TABLE {schema}.points ATTACH PARTITION {name} FOR VALUES FROM ({bounds[0]}) TO ({bounds[1]});"
+        f"CREATE TABLE {name} (LIKE {schema}.emotion_points INCLUDING DEFAULTS INCLUDING CONSTRAINTS);"
+        f"ALTER TABLE {schema}.emotion_points ATTACH PARTITION {name} FOR VALUES FROM ({bounds[0]}) TO ({bounds[1]});"
     )

@@ -25,7 +25,7 @@ from schemas.record import Record
 Mask = NDArray[np.bool_]
 RESOLVED_AT_ONCE: Final = 20_000
 LONGEST_LOCK_WAIT: Final = "1s"
-_TABLES: Final = ("points", "buckets", "heatmaps", "sessions", "persons")
+_TABLES: Final = ("emotion_points", "buckets", "heatmaps", "sessions", "persons")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ _COLUMNS: Final = ", ".join(sql.POINT_COLUMNS)
 _COPY: Final = f"COPY {{}} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TAKE_IDS: Final = "SELECT setval('points_id_seq', nextval('points_id_seq') + %s)"
 _INSERT_DOUBTFUL: Final = f"""
-INSERT INTO points ({_COLUMNS})
+INSERT INTO emotion_points ({_COLUMNS})
 SELECT id, t_ms, track_id, kafka_offset, valence, arousal, person_id, NULLIF(x1, {NO_BOX}), NULLIF(y1, {NO_BOX}),
        NULLIF(x2, {NO_BOX}), NULLIF(y2, {NO_BOX}), kafka_partition, absolute_time
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::float8[], %s::int[],
@@ -272,7 +272,7 @@ WITH next AS MATERIALIZED (
     DELETE FROM points_aside a USING next
     WHERE (a.kafka_partition, a.kafka_offset, a.id) = (next.kafka_partition, next.kafka_offset, next.id) RETURNING a.*
 ), added AS (
-    INSERT INTO points ({_COLUMNS})
+    INSERT INTO emotion_points ({_COLUMNS})
     SELECT DISTINCT ON (person_id, t_ms, track_id) {_COLUMNS} FROM gone
     ORDER BY person_id, t_ms, track_id, kafka_offset, id
     ON CONFLICT DO NOTHING RETURNING id, person_id, t_ms, valence, arousal, kafka_offset
@@ -288,7 +288,7 @@ def _make_keys(schema: str) -> str:
 
 def _clean_up(schema: str) -> str:
     # The points are found by their key, whose making has counted them; autovacuum looks at the rest.
-    counted = ", ".join(f"{schema}.{table}" for table in _TABLES if table != "points")
+    counted = ", ".join(f"{schema}.{table}" for table in _TABLES if table != "emotion_points")
     return f"DROP TABLE IF EXISTS {schema}.points_aside; ANALYZE {counted}"
 
 

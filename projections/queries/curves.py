@@ -52,7 +52,7 @@ _FROM_POINTS: Final = """
     SELECT t_ms - ((t_ms %% %(width)s::bigint) + %(width)s) %% %(width)s AS t_ms, count(*) AS n,
            avg(valence) AS valence, avg(arousal) AS arousal,
            {extremes}
-    FROM points
+    FROM emotion_points
     WHERE person_id = ANY(%(ids)s) AND t_ms >= %(first)s AND t_ms <= %(last)s
     GROUP BY 1 ORDER BY 1
 """

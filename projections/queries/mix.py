@@ -21,7 +21,7 @@ _MIX: Final = """
            r.bbox_x1, r.bbox_y1, r.bbox_x2, r.bbox_y2, r.absolute_time, r.kafka_partition, r.kafka_offset
     FROM unnest(%(ids)s::int[], %(session_ids)s::bigint[]) AS p(person_id, session_person_id)
     CROSS JOIN LATERAL (
-        SELECT * FROM points
+        SELECT * FROM emotion_points
         WHERE points.person_id = p.person_id AND t_ms >= %(from_ms)s AND t_ms <= %(last_ms)s
           AND (t_ms > %(from_ms)s OR (p.person_id, track_id) > (%(after_person)s, %(after_track)s))
         ORDER BY t_ms, track_id LIMIT %(limit)s

@@ -15,7 +15,7 @@ LATEST: Final = 2**63 - 1
 _RECORDS: Final = "t_ms, valence, arousal, track_id, bbox_x1, bbox_y1, bbox_x2, bbox_y2"
 _EVIDENCE: Final = _RECORDS + ", absolute_time, kafka_partition, kafka_offset"
 _OF_PERSON: Final = """
-    SELECT {columns} FROM points
+    SELECT {columns} FROM emotion_points
     WHERE person_id = %(person_id)s AND t_ms >= %(from_ms)s AND t_ms <= %(last_ms)s
       AND (t_ms > %(from_ms)s OR track_id > %(after_track)s)
     ORDER BY t_ms, track_id LIMIT %(limit)s

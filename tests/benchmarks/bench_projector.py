@@ -87,9 +87,9 @@ def staging_rate(made: Site, posts: Sequence[dict[str, Any]]) -> float:
         connection.execute(tables("staged").encode())
         connection.execute("SET search_path TO staged; SET synchronous_commit TO off")
         connection.execute(
-            "CREATE TABLE points_all PARTITION OF points FOR VALUES FROM (1420070400000) TO (2240611200000)"
+            "CREATE TABLE points_all PARTITION OF emotion_points FOR VALUES FROM (1420070400000) TO (2240611200000)"
         )
-        connection.execute("CREATE TEMP TABLE staging (LIKE points) ON COMMIT DELETE ROWS")
+        connection.execute("CREATE TEMP TABLE staging (LIKE emotion_points) ON COMMIT DELETE ROWS")
         connection.execute("ALTER TABLE staging ALTER id DROP NOT NULL")
         begin = time.perf_counter()
         for at in range(0, len(rows), ROWS_A_BATCH):
@@ -99,7 +99,7 @@ def staging_rate(made: Site, posts: Sequence[dict[str, Any]]) -> float:
                     for row in rows[at : at + ROWS_A_BATCH]:
                         copy.write_row(row)
                 cursor.execute(
-                    f"INSERT INTO points ({names}) SELECT {names} FROM staging ON CONFLICT DO NOTHING".encode()
+                    f"INSERT INTO emotion_points ({names}) SELECT {names} FROM staging ON CONFLICT DO NOTHING".encode()
                 )
         took = time.perf_counter() - begin
         connection.execute("DROP SCHEMA staged CASCADE")

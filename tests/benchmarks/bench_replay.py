@@ -62,7 +62,7 @@ def bare_rate(made: Site, posts: Sequence[dict[str, Any]], rows: int) -> float:
         connection.execute(loose("bare").encode())
         connection.execute("SET search_path TO bare; SET synchronous_commit TO off")
         connection.execute(
-            "CREATE TABLE points_all PARTITION OF points FOR VALUES FROM (1420070400000) TO (2240611200000)"
+            "CREATE TABLE points_all PARTITION OF emotion_points FOR VALUES FROM (1420070400000) TO (2240611200000)"
         )
         for payload in payloads(posts):
             begin = time.perf_counter()
@@ -87,7 +87,7 @@ def replay_rate(made: Site, rows: int) -> float:
     servers = Servers(made.bootstrap, made.database_url, KEYS)
     outcome = Replay(servers, made.models["emotion_logs"], threading.Event(), phases).next_version()
     assert outcome.switched
-    assert outcome.rows["points"] == rows
+    assert outcome.rows["emotion_points"] == rows
     assert wrong_sums(made, outcome.schema) == [] or rows > 1_000_000
     Replay(servers, made.models["emotion_logs"], threading.Event(), phases).roll_back()
     Replay(servers, made.models["emotion_logs"], threading.Event(), phases).retire()

@@ -21,7 +21,7 @@ PERSONS = """
     UPDATE persons SET (n_points, sum_valence, sum_arousal, min_ms, max_ms) = (
         SELECT count(*), coalesce(sum((valence * 1e9)::bigint), 0), coalesce(sum((arousal * 1e9)::bigint), 0),
                coalesce(min(t_ms), 0), coalesce(max(t_ms), 0)
-        FROM points WHERE points.person_id = persons.person_id)
+        FROM emotion_points AS points WHERE points.person_id = persons.person_id)
 """
 SESSIONS = """
     INSERT INTO sessions SELECT device_id, session_id, sum(n_points), count(*), min(min_ms), max(max_ms), 0
@@ -35,7 +35,7 @@ BUCKETS = """
            (max(ARRAY[valence, -t_ms]))[1], -(max(ARRAY[valence, -t_ms]))[2],
            (min(ARRAY[arousal, t_ms]))[1], (min(ARRAY[arousal, t_ms]))[2],
            (max(ARRAY[arousal, -t_ms]))[1], -(max(ARRAY[arousal, -t_ms]))[2]
-    FROM points GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    FROM emotion_points GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 HEATMAPS = """
     INSERT INTO heatmaps
@@ -46,7 +46,7 @@ HEATMAPS = """
             SELECT device_id, session_id,
                    least(19, greatest(0, floor((arousal + 1) * 10)::int)) * 20
                    + least(19, greatest(0, floor((valence + 1) * 10)::int)) AS cell, count(*)::int AS n
-            FROM points JOIN persons USING (person_id) GROUP BY 1, 2, 3
+            FROM emotion_points JOIN persons USING (person_id) GROUP BY 1, 2, 3
         ) AS counted USING (device_id, session_id, cell)
     ) AS cells GROUP BY 1, 2
 """
@@ -117,7 +117,9 @@ def add_person(
     ]
     names = emotion_tables.POINT_COLUMNS[1:]
     with connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO points ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", rows)
+        cursor.executemany(
+            f"INSERT INTO emotion_points ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", rows
+        )
     return int(person_id)
 
 

@@ -66,7 +66,7 @@ def test_a_replay_gives_the_same_and_keeps_the_numbers(there: Site) -> None:
         outcome = job(there, report=report).next_version()
         assert outcome.switched
         assert outcome.differences == ()
-        assert outcome.rows["points"] == there.one("SELECT count(*) FROM emotion_logs_v1.points")
+        assert outcome.rows["emotion_points"] == there.one("SELECT count(*) FROM emotion_logs_v1.emotion_points")
         assert "sorting out repeated points" in report.phases
         assert there.live(MODEL) == "emotion_logs_v2"
         assert there.sql("SELECT person_id, device_id, session_id, session_person_id FROM persons ORDER BY 1") == before
@@ -155,7 +155,7 @@ def test_a_difference_is_found_and_nothing_is_switched(there: Site) -> None:
     there.post(*traffic(10, points=10))
     with there.projector():
         there.caught_up(MODEL)
-        there.sql("UPDATE emotion_logs_v1.points SET valence = valence + 0.1 WHERE id = 7")
+        there.sql("UPDATE emotion_logs_v1.emotion_points SET valence = valence + 0.1 WHERE id = 7")
         outcome = job(there).next_version()
         assert not outcome.switched
         assert outcome.differences == ("points: 100 rows in both, but not the same",)
@@ -280,10 +280,10 @@ def test_what_was_refused_is_dropped_and_built_anew(there: Site) -> None:
     with there.projector():
         there.caught_up(MODEL)
         # Stands for a fault of the code that builds: the build differs, the live version does not.
-        there.sql("UPDATE emotion_logs_v1.points SET valence = valence + 0.1 WHERE id = 7")
+        there.sql("UPDATE emotion_logs_v1.emotion_points SET valence = valence + 0.1 WHERE id = 7")
         assert not job(there).next_version().switched
         assert "builds anew" in there.one("SELECT problem FROM sensorium.models WHERE state = 'building'")
-        there.sql("UPDATE emotion_logs_v1.points SET valence = valence - 0.1 WHERE id = 7")
+        there.sql("UPDATE emotion_logs_v1.emotion_points SET valence = valence - 0.1 WHERE id = 7")
         there.sql("UPDATE emotion_logs_v2.points SET valence = valence + 0.2 WHERE id = 8")
         report = Quiet()
         outcome = job(there, report=report).next_version()

@@ -83,7 +83,9 @@ def test_times_without_fraction_absent_boxes_and_absurd_dates(there: Site) -> No
     rows = there.sql("SELECT t_ms, absolute_time, bbox_x1, bbox_y2 FROM emotion_logs")
     expected = zip(body["t_ms"], body["absolute_time"], [1, None, 3, 4], [None, None, 5, 6], strict=True)
     assert sorted(rows) == sorted(expected)
-    parts = there.sql("SELECT tableoid::regclass::text, count(*) FROM emotion_logs_v1.points GROUP BY 1 ORDER BY 1")
+    parts = there.sql(
+        "SELECT tableoid::regclass::text, count(*) FROM emotion_logs_v1.emotion_points GROUP BY 1 ORDER BY 1"
+    )
     assert [(name.rpartition(".")[2], n) for name, n in parts] == [
         ("points_future", 1), ("points_past", 1), ("points_y2026m03", 2),
     ]  # fmt: skip
@@ -200,3 +202,23 @@ class _Never:
 
 def _raise(*_: object) -> None:
     raise SystemExit
+
+
+def test_points_of_an_older_home_make_way_for_points_of_sale(there: Site) -> None:
+    """Before the second migration the emotion points were called `points`, in their schema and in public."""
+    from projections import migrations
+
+    there.post(post())
+    with there.projector():
+        there.caught_up(MODEL)
+    before = there.sql("SELECT * FROM emotion_logs ORDER BY id")
+    assert before
+    assert migrations.down(there.database_url) == "0002_emotion_points"
+    assert there.one("SELECT count(*) FROM emotion_logs_v1.points") == len(before)
+    assert migrations.up(there.database_url) == ["0002_emotion_points"]
+    assert there.one("SELECT count(*) FROM public.emotion_points") == len(before)
+    there.post(post("another"))
+    with there.projector():
+        there.caught_up(MODEL)
+    assert there.one("SELECT count(*) FROM emotion_logs") > len(before)
+    assert there.sql("SELECT * FROM emotion_logs WHERE device_id <> 'another' ORDER BY id") == before

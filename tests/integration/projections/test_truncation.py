@@ -81,13 +81,13 @@ def test_readers_do_not_wait_long_behind_a_truncation_that_waits(there: Site) ->
     there.post(post("old"))
     with there.projector(), psycopg.connect(there.database_url) as slow:
         there.caught_up(MODEL)
-        slow.execute("SELECT count(*) FROM emotion_logs_v1.points")  # a transaction that stays open
+        slow.execute("SELECT count(*) FROM emotion_logs_v1.emotion_points")  # a transaction that stays open
         there.truncate()
         with psycopg.connect(there.database_url, autocommit=True) as reader:
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
             eventually(lambda: there.one(waiting))
             reader.execute("SET statement_timeout TO '5s'")
-            reader.execute("SELECT count(*) FROM emotion_logs_v1.points")
+            reader.execute("SELECT count(*) FROM emotion_logs_v1.emotion_points")
         slow.rollback()
         there.caught_up(MODEL)
     assert there.one("SELECT count(*) FROM emotion_logs") == 0
