@@ -29,12 +29,20 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when everything runs; stop with `down`.")
     ] = False,
-    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Also run the sample devices.")] = True,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo/--no-demo", help="Also run the sample devices: a face sensor, and a shop counter that speaks."
+        ),
+    ] = True,
     video: Annotated[str | None, typer.Option(help="The sample face sensor watches this video file or stream.")] = None,
     camera: Annotated[
         int | None, typer.Option(help="The sample face sensor watches this camera (0 is the first).")
     ] = None,
-    audio: Annotated[str | None, typer.Option(help="The sample shop counter hears this recording.")] = None,
+    audio: Annotated[
+        str | None,
+        typer.Option(help="The sample shop counter hears this sound file instead of its scripted dialogues."),
+    ] = None,
 ) -> None:
     """Run everything: Kafka, PostgreSQL, all services and the sample devices.
 
@@ -77,7 +85,7 @@ def reset(
 
 @app.command(rich_help_panel=RUNNING)
 def serve(
-    name: Annotated[str, typer.Argument(help="front, gateway, api, projector or processors.")],
+    name: Annotated[str, typer.Argument(help="front, gateway, api, projector, processors, asr or deciders.")],
     host: Annotated[str | None, typer.Option(help="Address to listen on (default SENSORIUM_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default SENSORIUM_PORT).")] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start again when the code changes.")] = False,

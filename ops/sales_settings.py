@@ -243,7 +243,7 @@ def _number(env: Mapping[str, str], name: str, default: float, least: float, mos
 def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
     text = env.get(name, default).lower()
     if text not in allowed:
-        raise OperatorError(f"{name}={text} is none of {', '.join(allowed)}.")
+        raise OperatorError(f"{name}={text}: it must be {', '.join(allowed[:-1])} or {allowed[-1]}.")
     return text
 
 

@@ -207,6 +207,8 @@ class Supervisor:
         page = f"{self.settings.base_url}/ui"
         self.terminal.print()
         self.terminal.print(f"  Sensorium runs at  {page}", style="bold")
+        signed = "ADMIN_TOKEN" if self.settings.admin_token_given else self.settings.admin_token_file
+        self.terminal.print(f"  The shop counter at {page}/sales (sign in with {signed})")
         self.terminal.print(f"  Kafka {self.settings.kafka_bootstrap}, logs in {self.settings.log_dir}, Ctrl-C stops.")
         self.terminal.print()
 

@@ -18,7 +18,7 @@ import uvicorn
 from ops import http_server, offline_docs, sales_wiring, schema_registry
 from ops.errors import OperatorError
 from ops.settings import Settings, load, write_secret
-from ops.state import connected, mark_ready
+from ops.state import connected, mark_ready, own_folder
 from schemas.envelope import KeyRing
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from streams.steps import Heavy
 
 log = logging.getLogger(__name__)
-ASR_PATHS: Final = "/api/v1/internal/asr/{rest:path}"
+ASR_PATHS: Final = ("/api/v1/internal/asr", "/api/v1/internal/asr/{rest:path}")
 
 
 def serve(name: str, settings: Settings, host: str | None = None, port: int | None = None, reload: bool = False) -> int:
@@ -131,7 +131,8 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     app = FastAPIOffline(title="Sensorium", version="1", lifespan=lifespan)
     offline_docs.complete(app)
     if door and settings.sales.asr.mode == "remote":
-        app.router.routes.append(Route(ASR_PATHS, asr))
+        own_folder(settings.asr_socket.parent)
+        app.router.routes += [Route(path, asr) for path in ASR_PATHS]
     if answers:
         install(app, answers)
     if door:
