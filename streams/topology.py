@@ -162,7 +162,7 @@ def _dialogues(options: Options) -> tuple[Processor[Any], ...]:
             topic_in="speech.segments",
             topic_out="speech.dialogues",
             step=partial(dialogues.step, limits=options.dialogues),
-            state=StateCodec(dialogues.State, version=1),
+            state=StateCodec(dialogues.State, version=2),
             idle=partial(dialogues.idle, limits=options.dialogues),
         ),
     )

@@ -6,6 +6,7 @@ twice or out of order changes the dialogues it touches, and each of these is tol
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import uuid
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,10 @@ from streams.steps import Emitted, Event
 DAY_MS: Final = 86_400_000
 LONGEST_MS: Final = 1_800_000  # a revision names all its pieces: it has to fit into a message
 WITHDRAWN_KEPT: Final = 32  # ids that must not be given again
+MARK_BYTES: Final = (
+    6  # of a chunk of which nothing else is remembered: two chunks of a week share one in 10 million years
+)
+MARKS_SHARE: Final = 4  # a quarter of a device's memory: 7,000 chunks, more than a week of days of 14 hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ class Thresholds:
     same_share: float = 0.75
     minimum_ms: int = 0
     forget_ms: int = 8 * DAY_MS
-    device_bytes: int = 128 << 10
-    total_bytes: int = 4 << 20
+    device_bytes: int = 168 << 10
+    total_bytes: int = 6 << 20
 
     def __post_init__(self) -> None:
         if self.gap_ms <= 0 or not 0 < self.longest_ms <= LONGEST_MS or self.idle_ms < self.gap_ms:
@@ -79,13 +84,17 @@ class Dialogue(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Device(msgspec.Struct, frozen=True, array_like=True):
-    """What is remembered of a device: recordings as they became known, dialogues in the order of their time."""
+    """What is remembered of a device: recordings as they became known, dialogues in the order of their time.
+
+    `marks` are those of chunks of which nothing else is remembered: one of them that comes again is no news.
+    """
 
     last_log_ms: int = 0
     heard: tuple[Heard, ...] = ()
     dialogues: tuple[Dialogue, ...] = ()
     withdrawn: tuple[str, ...] = ()
     size: int = 0
+    marks: bytes = b""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -136,7 +145,7 @@ def _hear(device: Device, device_id: str, event: Event, limits: Thresholds) -> D
     heard, source = _read(event.record, limits)
     known = next((one for one in device.heard if one.chunk_id == heard.chunk_id), None)
     device = msgspec.structs.replace(device, last_log_ms=event.log_time_ms)
-    if known is not None and (known.readable or not heard.readable):
+    if _mark(heard) in device.marks or (known is not None and (known.readable or not heard.readable)):
         return _closed_by(device, None, limits)
     others = tuple(one for one in device.heard if one is not known)
     dialogues = device.dialogues
@@ -337,12 +346,25 @@ def _fit(device_id: str, device: Device, limits: Thresholds) -> tuple[Device, li
     heard, dialogues = device.heard, device.dialogues
     size = _size(device)
     while size > limits.device_bytes and (len(heard) > 1 or dialogues):
-        heard = heard[min(len(heard) - 1, len(heard) // 8 + 1) :]
+        going = min(len(heard) - 1, len(heard) // 8 + 1)
+        device = _marked(device, heard[:going], limits)
+        heard = heard[going:]
         gone = sorted(dialogues, key=lambda one: one.touched_ms)[: len(dialogues) // 8 + 1]
         emitted += _last_words(device_id, gone)
         dialogues = tuple(one for one in dialogues if one not in gone)
         size = _size(msgspec.structs.replace(device, heard=heard, dialogues=dialogues))
     return msgspec.structs.replace(device, heard=heard, dialogues=dialogues, size=size), emitted
+
+
+def _marked(device: Device, going: Iterable[Heard], limits: Thresholds) -> Device:
+    """Keep a mark of each chunk with speech of which nothing else is kept; the oldest go where they are too many."""
+    most = limits.device_bytes // MARKS_SHARE // MARK_BYTES * MARK_BYTES
+    marks = device.marks + b"".join(_mark(one) for one in going if one.spans)
+    return msgspec.structs.replace(device, marks=marks[-most:])
+
+
+def _mark(heard: Heard) -> bytes:
+    return hashlib.blake2b(heard.chunk_id.encode(), digest_size=MARK_BYTES).digest()
 
 
 def _size(device: Device) -> int:

@@ -274,6 +274,20 @@ def test_memory_is_bounded_for_a_device_and_in_total() -> None:
     check_revisions(records)
 
 
+def test_a_chunk_that_comes_again_is_known_although_its_dialogue_is_forgotten() -> None:
+    small, state, rng, chunks = replace(THRESHOLDS, device_bytes=20_000), State(), random.Random(3), list[Event]()
+    for n in range(400):
+        edges = sorted(rng.sample(range(60), 20))
+        spans = [(float(start), float(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+        chunks.append(chunk(f"{n:036}", 60.0 * n, *spans, sha256="a" * 64, stored_path="a" * 90))
+        state, _ = step(state, chunks[-1], small)
+    assert len(state.devices["d"].heard) < 100
+    for old in chunks:
+        again = replace(old, log_time_ms=chunks[-1].log_time_ms)
+        _, emitted = step(state, again, small)
+        assert [one.record for one in emitted if one.record["revision"] == 1] == []
+
+
 def test_a_chunk_of_hours_with_thousands_of_pieces_is_cut_and_does_not_stay_in_memory() -> None:
     hours = chunk("a", 0, *((2.0 * n, 2.0 * n + 1) for n in range(3600)), length=7200)
     state, emitted = step(State(), hours)
