@@ -88,6 +88,18 @@ def patch_member(module):
     around(module.Member, "_answer", before="deciders.unanswered", after="deciders.answered")
 
 
+def patch_journal(service):
+    """The result of expensive work is on the disk, and nobody has heard of it yet."""
+    return lambda module: around(module.Journal, "put", after=f"{service}.kept")
+
+
+def patch_leases(module):
+    """Leases that a test can wait for."""
+    lease_s = os.environ.get("SENSORIUM_LEASE_S")
+    if lease_s:
+        module.Terms.__init__.__defaults__ = (float(lease_s), *module.Terms.__init__.__defaults__[1:])
+
+
 def without_key(module):
     """A build without deduplication: no key on the points, and every point counts as new."""
     original = module.tables
@@ -119,7 +131,15 @@ def without_judgement(module):
 PATCHES = {
     ("serve", "front"): {"producers.publisher": patch_publisher},
     ("serve", "projector"): {"projections.store": patch_store},
-    ("serve", "processors"): {"streams.runtime.lane": patch_lanes, "streams.runtime.committer": patch_committer},
+    ("serve", "processors"): {
+        "streams.runtime.lane": patch_lanes,
+        "streams.runtime.committer": patch_committer,
+        "streams.workers.journal": patch_journal("processors"),
+    },
+    ("serve", "asr"): {
+        "streams.workers.journal": patch_journal("asr"),
+        "streams.workers.remote_work_leases": patch_leases,
+    },
     ("serve", "deciders"): {
         "streams.deciding.transactions": patch_transactions,
         "streams.deciding.member": patch_member,
