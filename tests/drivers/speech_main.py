@@ -26,7 +26,7 @@ class Plan:
     bootstrap: str
     name: str
     folder: str
-    idle_ms: int = 5_000
+    idle_ms: int = 12_000
     kill_in: str = ""
     kill_after: int = 0
 
