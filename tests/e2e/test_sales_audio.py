@@ -41,7 +41,7 @@ from tests.drivers.sales_shapes import (
     SUMMARY,
     USER,
     shaped,
-)  # fmt: skip
+)
 from tests.drivers.speech import opus
 from tests.drivers.stack import Stack, fresh_stack
 from tests.drivers.waiting import eventually
