@@ -15,7 +15,7 @@ from tests.drivers.deciding import RING
 from tests.drivers.desk import Desk, app_of
 
 ADMIN = {"Authorization": "Bearer admin-token"}
-ID = str(uuid.uuid4())
+ID = str(uuid.UUID(int=7))
 ROUTES = [
     ("POST", "/api/v1/admin/devices"), ("PATCH", f"/api/v1/admin/devices/{ID}"),
     ("PATCH", f"/api/v1/admin/points/{ID}"), ("PATCH", f"/api/v1/admin/registers/{ID}"),

@@ -83,7 +83,11 @@ def test_a_damaged_page_ends_the_sound():
     assert decoded_samples(mended) < 5 * 48_000
 
 
-@pytest.mark.parametrize("content", [b"", b"OggS", b"RIFF" + bytes(100), b"OggS" * 50, WHOLE[:100]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"OggS", b"RIFF" + bytes(100), b"OggS" * 50, WHOLE[:100]],
+    ids=["empty", "magic", "riff", "pages", "cut"],
+)
 def test_what_is_no_sound_has_no_facts(content):
     assert ogg.facts(content, content) is None
     assert ogg.mended(content) is None
