@@ -83,7 +83,7 @@ RUNS: Final = Table(
         "prompt_tokens": "bigint", "completion_tokens": "bigint", "cost_micros": "bigint", "elapsed_s": "float8",
         **_PLACE,
     },
-    ("dialogue_id", "run"), ("outcome", "started_at"),
+    ("dialogue_id", "run"), ("outcome", "started_at", "analysis_id"),
 )  # fmt: skip
 COSTS: Final = Table(
     "analysis_costs",

@@ -11,10 +11,13 @@ import orjson
 from projections.sales_opened import Opened
 from projections.sales_rows import Row, Tables, moment, uuid_of
 from schemas.errors import InvalidEvent
-from schemas.identity import NAMESPACE
+from schemas.identity import NAMESPACE, analysis_id, analysis_task
 
 _RANKS: Final = ("STARTED", "ERROR", "SKIPPED", "DONE")
-"""A verdict beats an error, of equal ones the first stays: a repeat changes nothing, a redriven failure can succeed."""
+"""A verdict beats an error, of equal ones the first stays: a repeat changes nothing, a redriven failure can succeed.
+
+Of two verdicts on one revision that on its accurate pass stays, as its transcript does.
+"""
 _ALLOWED: Final[Mapping[str, tuple[str, ...]]] = {
     "attempted": ("yes", "no", "uncertain"),
     "customer_reaction": ("accepted", "rejected", "unclear"),
@@ -81,11 +84,19 @@ def analysis_failed(tables: Tables, event: Opened) -> None:
 
 def _end(tables: Tables, event: Opened, outcome: str, columns: Row) -> None:
     known = tables["analysis_runs"].get(event.dialogue_id, run_of(event.body))
-    if known is not None and _RANKS.index(known["outcome"]) >= _RANKS.index(outcome):
+    said_id = columns.get("analysis_id") if outcome == "DONE" else None
+    if known is not None and _rank(event, known["outcome"], known["analysis_id"]) >= _rank(event, outcome, said_id):
         return
     finished_at = moment(event.body["finished_us"])
     started_at = known["started_at"] if known else None
     _put(tables, event, outcome, {"started_at": started_at, "finished_at": finished_at, **columns})
+
+
+def _rank(event: Opened, outcome: str, verdict_id: UUID | None) -> tuple[int, bool]:
+    """Of two verdicts on a revision that on its accurate pass: a second pass that had failed was done again."""
+    body = event.body
+    accurate = analysis_id(analysis_task(body["dialogue_id"], body["revision"], "ACCURATE"))
+    return _RANKS.index(outcome), str(verdict_id) == accurate
 
 
 def _put(tables: Tables, event: Opened, outcome: str, columns: Row) -> None:

@@ -14,6 +14,16 @@ def derived_id(consumer: str, topic: str, partition: int, offset: int, n: int) -
     return str(uuid.uuid5(NAMESPACE, f"{consumer}/{topic}/{partition}/{offset}/{n}"))
 
 
+def analysis_task(dialogue_id: str, revision: int, asr_pass: str) -> str:
+    """The analysis of a final transcript: of one revision the accurate pass can follow a fast one that was final."""
+    return f"analysis/{dialogue_id}/{revision}/{asr_pass}"
+
+
+def analysis_id(task_id: str) -> str:
+    """The id of the verdict that an analysis gives."""
+    return str(uuid.uuid5(NAMESPACE, task_id))
+
+
 def murmur2(data: bytes) -> int:
     """MurmurHash2 (32 bit, seed 0x9747b28c) as in Java's `org.apache.kafka.common.utils.Utils.murmur2`, unsigned."""
     m, length = 0x5BD1E995, len(data)

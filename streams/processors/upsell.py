@@ -5,14 +5,13 @@ What costs time or money is the capability `analysis`; here is what it is asked,
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.envelope import KeyRing, seal, unseal
 from schemas.errors import Forgotten, TransientFailure
-from schemas.identity import NAMESPACE
+from schemas.identity import analysis_id, analysis_task
 from streams.steps import Emitted, Event, NoState, PreparationFailed, Prepared
 from streams.upsell.prefilter import Prefilter
 from streams.upsell.quotes import tie
@@ -89,7 +88,7 @@ class Upsell:
         fields = {name: verdict[name] for name in shown}
         fields |= {name: answer[name] for name in ("analyser", "model", "prompt_version", "elapsed_s", "finished_us")}
         fields |= _cost(answer)
-        fields |= {"analysis_id": _analysis_id(event), "quotes_dropped": dropped, "words": sealed}
+        fields |= {"analysis_id": analysis_id(_task_id(event)), "quotes_dropped": dropped, "words": sealed}
         return _emitted("DialogueAnalysed", event, fields)
 
     def _words(self, event: Event) -> Mapping[str, Any] | None:
@@ -119,11 +118,7 @@ def _task_id(event: Event) -> str:
     record = event.record
     if event.name == REQUESTED:
         return f"analysis/{record['request_id']}"
-    return f"analysis/{record['dialogue_id']}/{record['revision']}"
-
-
-def _analysis_id(event: Event) -> str:
-    return str(uuid.uuid5(NAMESPACE, _task_id(event)))
+    return analysis_task(record["dialogue_id"], record["revision"], record["asr_pass"])
 
 
 def _emitted(name: str, event: Event, fields: Mapping[str, Any]) -> Emitted:

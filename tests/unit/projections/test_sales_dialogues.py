@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from projections.projectors.sales_dialogues import Prepared, SalesDialogues, fold, newest_pieces
 from projections.read_model import Event, Target
-from projections.sales_rows import Key, Loaded, Row
+from projections.sales_rows import Key, Loaded, Row, moment
 from projections.sales_tables import FOLDED, PIECES
 from projections.sales_verdict_folds import parse_corrected
 from schemas.envelope import KeyRing
 from schemas.errors import InvalidEvent
+from schemas.identity import analysis_id, analysis_task
 from schemas.record import Record
 from tests.drivers import sales
 from tests.drivers.sales import NOON, Body, Saying, made_id
@@ -190,6 +191,18 @@ def test_a_verdict_beats_an_error_and_the_first_verdict_stays() -> None:
     assert (skip["attempted"], skip["quality_score"], skip["summary"], skip["model"]) == (
         "uncertain", 0, "Skipped: transcript_too_short (3 chars)", None,
     )  # fmt: skip
+
+
+def test_the_verdict_on_the_accurate_pass_stays_whenever_it_comes() -> None:
+    ids = {one: analysis_id(analysis_task(made_id("a"), 1, one)) for one in ("FAST", "ACCURATE")}
+    fast = sales.analysed("a", quality_score=0, analysis_id=ids["FAST"])
+    accurate = sales.analysed("a", quality_score=3, analysis_id=ids["ACCURATE"], finished_us=NOON + 99_000_000)
+    again = sales.analysed("a", quality_score=0, analysis_id=ids["FAST"], finished_us=NOON + 999_000_000)
+    orders = [[fast, accurate], [accurate, fast], [fast, accurate, again], [fast, accurate, accurate]]
+    for order in [*orders, [fast, accurate, sales.analysis_failed("a"), sales.skipped("a")]]:
+        row = only(told(*order), "analysis_runs")
+        assert (row["quality_score"], str(row["analysis_id"])) == (3, ids["ACCURATE"])
+    assert only(told(fast, again), "analysis_runs")["finished_at"] == moment(NOON + 80_000_000)
 
 
 def test_every_answer_is_paid_for_once() -> None:

@@ -104,6 +104,10 @@ def test_the_same_transcript_is_the_same_task_and_verdict_wherever_it_stands_in_
     assert upsell.request(first)["task_id"] == upsell.request(again)["task_id"]
     ids = {said(upsell, replace(event, prepared=ANSWER))[1]["analysis_id"] for event in (first, again)}
     assert len(ids) == 1
+    heard_again = transcript(asr_pass="ACCURATE")
+    assert first.record["asr_pass"] == "FAST"
+    assert upsell.request(heard_again)["task_id"] != upsell.request(first)["task_id"]
+    assert said(upsell, replace(heard_again, prepared=ANSWER))[1]["analysis_id"] not in ids
     revised = transcript(revision=2)
     assert upsell.request(revised)["task_id"] != upsell.request(first)["task_id"]
 
