@@ -330,14 +330,27 @@ def _piece(piece: Piece) -> dict[str, Any]:
 def _forget(devices: dict[str, Device], device_id: str, event: Event, limits: Thresholds) -> list[Emitted]:
     """Forget what is old or too much. What is open there is closed first: nothing stays open for ever."""
     devices[device_id], emitted = _fit(device_id, devices[device_id], limits)
-    total = sum(one.size for one in devices.values())
-    for key, device in list(devices.items()):
-        is_old = device.last_log_ms < event.log_time_ms - limits.forget_ms
-        if key == device_id or not (is_old or total > limits.total_bytes):
-            break
-        total -= device.size
+    others = [key for key in devices if key != device_id]
+    while others and devices[others[0]].last_log_ms < event.log_time_ms - limits.forget_ms:
+        key = others.pop(0)
         emitted += _last_words(key, devices.pop(key).dialogues)
+    too_much = sum(one.size for one in devices.values()) - limits.total_bytes
+    for key in others:  # the detail first: without a mark a chunk that comes again would be news
+        if too_much > 0 and (devices[key].heard or devices[key].dialogues):
+            device = devices[key]
+            emitted += _last_words(key, device.dialogues)
+            devices[key] = _only_marks(device, limits)
+            too_much -= device.size - devices[key].size
+    while others and too_much > 0:
+        too_much -= devices.pop(others.pop(0)).size
     return emitted
+
+
+def _only_marks(device: Device, limits: Thresholds) -> Device:
+    """What stays of a device whose detail is too much: no id is given again, as ids are made of chunks that are known."""
+    marked = _marked(device, device.heard, limits)
+    bare = Device(device.last_log_ms, marks=marked.marks)
+    return msgspec.structs.replace(bare, size=_size(bare))
 
 
 def _fit(device_id: str, device: Device, limits: Thresholds) -> tuple[Device, list[Emitted]]:

@@ -288,6 +288,35 @@ def test_a_chunk_that_comes_again_is_known_although_its_dialogue_is_forgotten() 
         assert [one.record for one in emitted if one.record["revision"] == 1] == []
 
 
+def test_a_chunk_that_comes_again_is_known_although_others_needed_the_memory() -> None:
+    small = replace(THRESHOLDS, device_bytes=10_000, total_bytes=12_000)
+    state, chunks = State(), [chunk(f"{n:036}", 60.0 * n, (5, 9), (30, 60)) for n in range(40)]
+    for one in chunks:
+        state, _ = step(state, one, small)
+    records: list[Any] = []
+    for n in range(40):
+        news = chunk(f"x{n:036}", 60.0 * (n + 50), (5, 9), (20, 40), device_id="other")
+        state, emitted = step(state, news, small)
+        records += [one.record for one in emitted if one.record["device_id"] == "d"]
+    assert [one["status"] for one in records] == ["CLOSED"], "what was open was closed, once"
+    assert (state.devices["d"].heard, state.devices["d"].dialogues) == ((), ())
+    assert sum(len(msgspec.msgpack.encode(one)) for one in state.devices.values()) <= 12_000
+    for old in chunks:
+        _, emitted = step(state, replace(old, log_time_ms=news.log_time_ms), small)
+        assert [one for one in emitted if one.record["device_id"] == "d"] == []
+
+
+def test_devices_unheard_of_longest_go_where_even_the_marks_are_too_much() -> None:
+    small, state = replace(THRESHOLDS, total_bytes=1_500), State()
+    for n in range(200):
+        state, _ = step(state, chunk(f"{n}", 60.0 * n, (5, 9), device_id=f"d{n}"), small)
+        *before, last = state.devices
+        assert last == f"d{n}"
+        assert sum(state.devices[key].size for key in before) <= 1_500
+    assert list(state.devices) == [f"d{n}" for n in range(200 - len(state.devices), 200)]
+    assert 10 < len(state.devices) < 60
+
+
 def test_a_chunk_of_hours_with_thousands_of_pieces_is_cut_and_does_not_stay_in_memory() -> None:
     hours = chunk("a", 0, *((2.0 * n, 2.0 * n + 1) for n in range(3600)), length=7200)
     state, emitted = step(State(), hours)
