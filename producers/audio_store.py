@@ -114,9 +114,7 @@ class AudioStore:
         `finish` gives the unfinished file, flushed. Blocks; raises OSError.
         """
         target = self.folder / stored.path
-        if _size(target) == stored.size:
-            os.utime(target)  # as if new, for whoever deletes by age
-        else:
+        if _size(target) != stored.size or not _touch(target):
             finish().replace(target)
         sync_folder(target.parent)
 
@@ -255,6 +253,15 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
+
+
+def _touch(path: Path) -> bool:
+    """Make it as if new, for whoever deletes by age; False: who does was quicker."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _private(path: str, flags: int) -> int:

@@ -81,6 +81,20 @@ async def test_equal_content_is_one_file(store: AudioStore, data: bytes):
     assert len(files(store.folder)) == 2  # with the process's lock
 
 
+async def test_equal_content_that_is_deleted_just_then_is_written(store: AudioStore, monkeypatch: pytest.MonkeyPatch):
+    stored = await (await put(store, b"sound")).keep()
+    path = store.folder / stored.path
+    utime = os.utime
+
+    def too_late(touched: Path) -> None:
+        path.unlink()
+        utime(touched)
+
+    monkeypatch.setattr(os, "utime", too_late)
+    assert await (await put(store, b"sound")).keep() == stored
+    assert path.read_bytes() == b"sound"
+
+
 async def test_a_damaged_file_is_replaced(store: AudioStore):
     stored = await (await put(store, b"sound")).keep()
     (store.folder / stored.path).write_bytes(b"so")
