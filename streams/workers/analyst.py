@@ -179,7 +179,10 @@ class ModelAnalyst:
         spent.prompt_tokens += prompt_tokens
         spent.completion_tokens += completion_tokens
         spent.cost_micros += cost
-        await asyncio.to_thread(self._ledger.add, task_id, cost)
+        try:
+            await asyncio.to_thread(self._ledger.add, task_id, cost)
+        except OSError as error:  # the answer is paid for all the same
+            log.warning("%d millionths of a dollar for %s are not in the ledger's file: %s", cost, task_id, error)
         return (answer.choices[0].message.content or "") if answer.choices else ""
 
     def _too_dear(self, model: str, chat: Sequence[Mapping[str, str]]) -> str | None:

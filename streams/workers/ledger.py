@@ -30,9 +30,10 @@ class Ledger:
             return self._spent
 
     def add(self, task_id: str, micros: int) -> None:
-        """Write a call down before its answer is used."""
+        """Write a call down before its answer is used. Raises OSError: it counts today, but a restart forgets it."""
         with self._lock:
             self._turn()
+            self._spent += micros
             # The blank line ends what a power cut may have torn.
             line = "\n" + json.dumps([task_id, micros]) + "\n"
             descriptor = os.open(self._file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -41,7 +42,6 @@ class Ledger:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            self._spent += micros
 
     def _turn(self) -> None:
         """Begin with what the day's file says when a new day (or process) begins."""

@@ -130,6 +130,22 @@ async def test_the_days_budget_is_not_passed_and_a_restart_remembers_it(tmp_path
     assert reason.startswith("daily_budget_reached (")
 
 
+async def test_a_full_disk_does_not_lose_the_answer_that_is_paid_for(tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    model = LanguageModel([VERDICT])
+    one = analyst(model, tmp_path, daily_budget_usd=0.5, at_once=1, completion_tokens=100)
+    with monkeypatch.context() as broken:
+        broken.setattr("streams.workers.ledger.os.write", full)
+        assert (await one(request()))["kind"] == "analysed"
+    assert "No space left" in caplog.text
+    assert one._ledger.today() == 200_000
+    while (await one(request()))["kind"] == "analysed":
+        assert len(model.asked) < 9
+    assert one._ledger.today() <= 500_000
+
+
 async def test_another_model_and_version_can_be_asked_for(tmp_path):
     model = LanguageModel([VERDICT])
     answer = await analyst(model, tmp_path)(request(model="gpt-4o"))
