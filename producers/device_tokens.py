@@ -95,7 +95,7 @@ class TokenTable:
             self._by_token[device.token_sha256] = (*self._by_token.get(device.token_sha256, ()), device)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     """Somebody who wants the topic read up to `goal`, its end when they asked (None: not known yet)."""
 
@@ -194,9 +194,12 @@ class DeviceTokens:
 
     def _settle(self, now: float) -> None:
         """Answer who has been waiting for what is read now, and who has waited long enough."""
+        done: list[_Waiting] = []
+        left: list[_Waiting] = []
         with self._lock:
-            done = [one for one in self._waiting if self._is_reached(one) or now >= one.deadline]
-            self._waiting = [one for one in self._waiting if one not in done]
+            for one in self._waiting:
+                (done if self._is_reached(one) or now >= one.deadline else left).append(one)
+            self._waiting = left
         for waiting in done:
             if waiting.answer.set_running_or_notify_cancel():
                 waiting.answer.set_result(self._is_reached(waiting))

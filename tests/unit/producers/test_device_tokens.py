@@ -1,10 +1,12 @@
 """Whom a token stands for, after any sequence of records."""
 
+from concurrent.futures import Future
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.device_tokens import TokenTable
+from producers.device_tokens import DeviceTokens, TokenTable, _Waiting
 from producers.recorder_forms import Silence, epoch_us
 from schemas import serde
 from schemas.errors import InvalidEvent
@@ -38,6 +40,27 @@ def test_hashes_in_upper_case_are_the_same():
 def test_what_is_no_token_is_refused(value: bytes):
     with pytest.raises(InvalidEvent):
         TokenTable().apply(b"a", value)
+
+
+def test_who_waits_is_answered_in_one_pass():
+    looked: list[_Waiting] = []
+
+    class Counted(_Waiting):
+        def __eq__(self, other: object) -> bool:
+            looked.append(self)
+            return self is other
+
+        __hash__ = None  # type: ignore[assignment]
+
+    tokens = DeviceTokens("nowhere:1")
+    reached, late, early = ([Counted(Future(), at, goal) for _ in range(50)] for at, goal in ((9, 0), (1, 7), (9, 7)))
+    tokens._waiting = [*reached, *late, *early]
+    tokens._settle(5.0)
+    assert [id(one) for one in tokens._waiting] == [id(one) for one in early]
+    assert {one.answer.result(0) for one in reached} == {True}
+    assert {one.answer.result(0) for one in late} == {False}
+    assert not any(one.answer.done() for one in early)
+    assert looked == []
 
 
 def test_times_at_the_ends_of_the_calendar_have_a_number():
