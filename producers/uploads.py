@@ -98,7 +98,7 @@ class Uploads:
 
     async def head(self, request: Headers, upload_id: str) -> Answer:
         """HEAD: how much has arrived. Raises `Refused`."""
-        upload = await self._find(request, upload_id)
+        upload, _ = await self._find(request, upload_id)
         async with self._hold(upload):
             offset = await self._offset(upload)
         length = (b"upload-length", b"%d" % upload.length)
@@ -106,18 +106,18 @@ class Uploads:
 
     async def delete(self, request: Headers, upload_id: str) -> Answer:
         """DELETE: give it up. Raises `Refused`."""
-        upload = await self._find(request, upload_id)
+        upload, _ = await self._find(request, upload_id)
         async with self._hold(upload):
             await self._remove(upload)
         return _answer(204, [])
 
     async def patch(self, request: Headers, receive: Receive, upload_id: str) -> Answer:
         """PATCH: take more bytes; with the last one the upload becomes a chunk. Raises `Refused`, `ClientGone`."""
-        upload = await self._find(request, upload_id)
+        upload, device = await self._find(request, upload_id)
         if request.get(b"content-type", b"").partition(b";")[0].strip().lower() != _OFFSET_STREAM:
             raise refusal(415, f"Content-Type must be {_OFFSET_STREAM.decode()}")
         sent_offset = _number(request, b"upload-offset")
-        with self._chunks.room.enter(upload.device_id):
+        with self._chunks.room.enter(device.token_sha256):
             async with self._hold(upload) as holder:
                 offset = await self._offset(upload)
                 if sent_offset != offset:
@@ -136,7 +136,7 @@ class Uploads:
             raise refused
         return devices
 
-    async def _find(self, request: Headers, upload_id: str) -> Upload:
+    async def _find(self, request: Headers, upload_id: str) -> tuple[Upload, Device]:
         devices = await self._let_in(request)
         upload = self._uploads.get(upload_id)
         device = next((one for one in devices if upload and one.device_id == upload.device_id), None)
@@ -146,7 +146,7 @@ class Uploads:
         if time.time() >= upload.expires_s:
             await self._remove(upload)
             raise refusal(410, "The upload has expired")
-        return upload
+        return upload, device
 
     def _add(self, upload: Upload) -> None:
         most = self._chunks.options.resumable_per_device

@@ -264,6 +264,13 @@ class TestRefused:
             assert (await create(home)).status_code == 201
             assert third != first
 
+    async def test_a_device_has_one_room_for_chunks_whole_and_in_pieces(self, tmp_path: Path):
+        async with RecorderDriver(tmp_path, uploads_per_device=1).running() as home:
+            place = await begun(home)
+            with home.recorders.chunks.room.enter(device().token_sha256):  # a chunk posted whole is under way
+                assert (await patch(home, place, 0, SOUND)).status_code == 429
+            assert (await patch(home, place, 0, SOUND)).status_code == 204
+
     async def test_so_many_finished_ones_a_device(self, home: RecorderDriver, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("producers.uploads.MOST_DONE", 2)
         places: list[str] = []
