@@ -96,6 +96,8 @@ class RemoteWorkers:
             news = self._news
             lease = self.book.take(wanted.worker, wanted.models, self._clock())
             left_s = until_s - self._clock()
+            if lease is not None:
+                await self._note(lease)
             if lease is not None or left_s <= 0:
                 return lease
             with contextlib.suppress(TimeoutError):
@@ -110,11 +112,13 @@ class RemoteWorkers:
         """Keep a result and give it to whoever waits for it; sent again by the same worker it changes nothing.
 
         Raises:
-            NotYours: another worker has finished the task. NotKept: try again.
+            NotYours: another worker has finished the task, or the lease was never one on it. NotKept: try again.
         """
         task_id = result.task_id
         if self.book.finished.get(task_id) == lease_id:
             return
+        if not await self._was_lent(lease_id, task_id):
+            raise NotYours
         if task_id in self.book.finished or task_id in self._keeping or await self._is_kept(task_id):
             raise NotYours
         made = {**as_mapping(result.transcript), "finished_us": time.time_ns() // 1000}
@@ -147,6 +151,21 @@ class RemoteWorkers:
         since_s = self._clock() - LONELY_S
         workers = {name: dict(models) for name, (at_s, models) in self.book.seen.items() if at_s > since_s}
         return {"waiting": len(self.book.entries) - leased, "leased": leased, "workers": workers}
+
+    async def _note(self, lease: Lease) -> None:
+        """Write a lease down, so that its result is taken after a restart, too."""
+        if self._journal is None:
+            return
+        try:
+            await asyncio.to_thread(self._journal.put, _note_of(lease.lease_id), {"task_id": lease.task.task_id})
+        except OSError as error:
+            log.warning("a lease on %s is not in the journal, a restart would forget it: %s", lease.task.task_id, error)
+
+    async def _was_lent(self, lease_id: str, task_id: str) -> bool:
+        lent = self.book.lent.get(lease_id)
+        if lent is None and self._journal is not None:
+            lent = (await asyncio.to_thread(self._journal.get, _note_of(lease_id)) or {}).get("task_id")
+        return lent == task_id
 
     async def _is_kept(self, task_id: str) -> bool:
         return self._journal is not None and await asyncio.to_thread(self._journal.get, task_id) is not None
@@ -189,6 +208,10 @@ class RemoteWorkers:
         self._told_s = now_s
         if not any(at_s > now_s - LONELY_S for at_s, _ in self.book.seen.values()):
             log.warning("%d dialogues wait, and no asr worker has asked for work for a minute", self._waits())
+
+
+def _note_of(lease_id: str) -> str:
+    return f"lease/{lease_id}"
 
 
 def _task(request: Mapping[str, Any]) -> Task:

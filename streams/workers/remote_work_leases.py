@@ -11,7 +11,8 @@ from typing import Final
 from streams.workers.remote_work_protocol import Lease
 from streams.workers.transcripts import AsrPass, Task
 
-REMEMBERED: Final = 10_000  # finished tasks, by which a repeated result is known
+REMEMBERED: Final = 10_000  # leases, and finished tasks, by which a repeated result is known
+MOST_WORKERS: Final = 1_000  # names of workers, the last heard of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,17 @@ def _nobody() -> dict[str, tuple[float, Mapping[AsrPass, str]]]:
 
 @dataclass(slots=True)
 class LeaseBook:
-    """Tasks in the order they came, the leases on them, and the workers that asked (by name: when and for what)."""
+    """Tasks in the order they came, the leases on them, and the workers that asked (by name: when and for what).
+
+    `finished` has the lease by which a task was done, `lent` the task of every lease, over or not; the last of each.
+    """
 
     terms: Terms = field(default_factory=Terms)
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     entries: OrderedDict[str, Entry] = field(default_factory=OrderedDict[str, Entry])
     seen: dict[str, tuple[float, Mapping[AsrPass, str]]] = field(default_factory=_nobody)
     finished: OrderedDict[str, str] = field(default_factory=OrderedDict[str, str])
+    lent: OrderedDict[str, str] = field(default_factory=OrderedDict[str, str])
 
     def add(self, task: Task, now_s: float) -> None:
         """Let a task wait for a worker; one that was finished before counts as new."""
@@ -67,12 +72,13 @@ class LeaseBook:
 
     def take(self, worker: str, models: Mapping[AsrPass, str], now_s: float) -> Lease | None:
         """Give the oldest waiting task that the worker has a model for."""
-        self.seen[worker] = (now_s, models)
+        self._see(worker, models, now_s)
         for entry in self.entries.values():
             if entry.lease_id is None and entry.task.asr_pass in models:
                 entry.epoch += 1
                 entry.lease_id, entry.worker = self.new_id(), worker
                 entry.until_s = now_s + self.terms.lease_s
+                _remember(self.lent, entry.lease_id, entry.task.task_id)
                 return Lease(
                     lease_id=entry.lease_id,
                     epoch=entry.epoch,
@@ -89,7 +95,7 @@ class LeaseBook:
             return False
         entry.until_s = now_s + self.terms.lease_s
         known = self.seen.get(entry.worker)
-        self.seen[entry.worker] = (now_s, known[1] if known else {})
+        self._see(entry.worker, known[1] if known else {}, now_s)
         return True
 
     def give_back(self, lease_id: str) -> bool:
@@ -108,9 +114,7 @@ class LeaseBook:
     def finish(self, task_id: str, lease_id: str) -> None:
         """Take a task out that is done, and remember by whom."""
         self.entries.pop(task_id, None)
-        self.finished[task_id] = lease_id
-        while len(self.finished) > REMEMBERED:
-            self.finished.popitem(last=False)
+        _remember(self.finished, task_id, lease_id)
 
     def drop(self, task_id: str) -> None:
         """Forget a task that nobody waits for any more."""
@@ -143,5 +147,17 @@ class LeaseBook:
         ]
         return [self.entries.pop(entry.task.task_id) for entry in stuck]
 
+    def _see(self, worker: str, models: Mapping[AsrPass, str], now_s: float) -> None:
+        self.seen.pop(worker, None)
+        self.seen[worker] = (now_s, models)
+        while len(self.seen) > MOST_WORKERS:
+            del self.seen[next(iter(self.seen))]
+
     def _of(self, lease_id: str) -> Entry | None:
         return next((entry for entry in self.entries.values() if entry.lease_id == lease_id), None)
+
+
+def _remember(notes: OrderedDict[str, str], key: str, value: str) -> None:
+    notes[key] = value
+    while len(notes) > REMEMBERED:
+        notes.popitem(last=False)

@@ -206,6 +206,28 @@ async def test_a_result_outlives_the_process_that_asked_for_it(tmp_path):
     await after.close()
 
 
+async def test_a_result_of_what_was_never_lent_is_not_kept(tmp_path):
+    journal = Journal(tmp_path)
+    site = Site(journal)
+    asked = site.ask("d1")
+    lease = await site.lease()
+    other = {**lease, "task": {**lease["task"], "task_id": "d2/1/FAST"}}
+    assert await site.result(other) == 409
+    assert await site.result({**lease, "lease_id": "made up"}) == 409
+    assert (journal.get("d1/1/FAST"), journal.get("d2/1/FAST")) == (None, None)
+    assert not asked.done()
+    assert await site.result(lease) == 200
+    assert (await asked)["text"] == "Да."
+    await site.close()
+
+
+async def test_workers_with_ever_new_names_are_not_all_remembered(site, monkeypatch):
+    monkeypatch.setattr("streams.workers.remote_work_leases.MOST_WORKERS", 3)
+    for name in ("w1", "w2", "w3", "w1", "w4"):
+        await site.lease(name)
+    assert list(site.workers.book.seen) == ["w3", "w1", "w4"]
+
+
 async def test_a_result_that_cannot_be_kept_is_asked_for_again(site, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
