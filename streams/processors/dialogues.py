@@ -347,7 +347,7 @@ def _forget(devices: dict[str, Device], device_id: str, event: Event, limits: Th
 
 
 def _only_marks(device: Device, limits: Thresholds) -> Device:
-    """What stays of a device whose detail is too much: no id is given again, as ids are made of chunks that are known."""
+    """What stays of a device whose detail is too much; no id is given again: ids are made of known chunks."""
     marked = _marked(device, device.heard, limits)
     bare = Device(device.last_log_ms, marks=marked.marks)
     return msgspec.structs.replace(bare, size=_size(bare))
