@@ -1,4 +1,4 @@
-"""The oldest points over all persons of a session, without reading more than needed. Reads `points` by key."""
+"""The oldest points over all persons of a session, without reading more than needed. Reads `emotion_points` by key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MIX: Final = """
     FROM unnest(%(ids)s::int[], %(session_ids)s::bigint[]) AS p(person_id, session_person_id)
     CROSS JOIN LATERAL (
         SELECT * FROM emotion_points
-        WHERE points.person_id = p.person_id AND t_ms >= %(from_ms)s AND t_ms <= %(last_ms)s
+        WHERE emotion_points.person_id = p.person_id AND t_ms >= %(from_ms)s AND t_ms <= %(last_ms)s
           AND (t_ms > %(from_ms)s OR (p.person_id, track_id) > (%(after_person)s, %(after_track)s))
         ORDER BY t_ms, track_id LIMIT %(limit)s
     ) AS r

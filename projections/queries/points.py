@@ -1,4 +1,4 @@
-"""Points of one person in order of time, by keyed index range. Reads `points`; never a scan."""
+"""Points of one person in order of time, by keyed index range. Reads `emotion_points`; never a scan."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def test_a_difference_is_found_and_nothing_is_switched(there: Site) -> None:
         there.sql("UPDATE emotion_logs_v1.emotion_points SET valence = valence + 0.1 WHERE id = 7")
         outcome = job(there).next_version()
         assert not outcome.switched
-        assert outcome.differences == ("points: 100 rows in both, but not the same",)
+        assert outcome.differences == ("emotion_points: 100 rows in both, but not the same",)
         assert there.live(MODEL) == "emotion_logs_v1"
         assert job(there).next_version(accept_differences=True).switched
 
@@ -284,7 +284,7 @@ def test_what_was_refused_is_dropped_and_built_anew(there: Site) -> None:
         assert not job(there).next_version().switched
         assert "builds anew" in there.one("SELECT problem FROM sensorium.models WHERE state = 'building'")
         there.sql("UPDATE emotion_logs_v1.emotion_points SET valence = valence - 0.1 WHERE id = 7")
-        there.sql("UPDATE emotion_logs_v2.points SET valence = valence + 0.2 WHERE id = 8")
+        there.sql("UPDATE emotion_logs_v2.emotion_points SET valence = valence + 0.2 WHERE id = 8")
         report = Quiet()
         outcome = job(there, report=report).next_version()
         assert (outcome.switched, outcome.differences) == (True, ())

@@ -33,7 +33,7 @@ def health(stack: Stack) -> int:
 
 def test_everything_runs_and_answers(stack: Stack) -> None:
     assert {service.state for service in stack.state().services.values()} == {"running"}
-    assert list(stack.state().services) == ["kafka", "postgres", "front", "projector", "processors"]
+    assert list(stack.state().services) == ["kafka", "postgres", "front", "projector", "processors", "deciders", "asr"]
     assert health(stack) == 200
 
 
