@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -105,15 +106,18 @@ class Commands:
             "visible": seen,
         }
 
-    async def rerun(self, dialogue: Mapping[str, Any], wish: Wish, *, wait: bool = True) -> str:
+    async def rerun(self, dialogue: Mapping[str, Any], wish: Wish) -> str:
         """Have a transcript analysed again, as it is corrected; the request's id."""
-        request_id = str(uuid.uuid4())
+        return await self.ask(await asyncio.to_thread(self.request, dialogue, wish))
+
+    def request(self, dialogue: Mapping[str, Any], wish: Wish) -> dict[str, Any]:
+        """An AnalysisRequested to `ask`; takes milliseconds of a long dialogue, so better in a thread."""
         words: dict[str, Any] = regrouped(dialogue["segments_json"] or [], dialogue["words_json"] or [])
         if dialogue["correction_id"] is not None:
             words = aligned(words, dialogue["text"])
         ids = {name: str(dialogue[name]) for name in ("dialogue_id", "device_id", "point_id", "register_id")}
-        record: dict[str, Any] = {
-            "request_id": request_id,
+        return {
+            "request_id": str(uuid.uuid4()),
             **ids,
             "revision": dialogue["transcript_revision"],
             "start_us": microseconds(dialogue["start_ts"]),
@@ -126,8 +130,11 @@ class Commands:
             "requested_us": self.now_us(),
             "words": self._sealed(dialogue, "TranscriptWords", words),
         }
-        await self._append("AnalysisRequested", record, wait=wait)
-        return request_id
+
+    async def ask(self, request: Mapping[str, Any], *, wait: bool = True) -> str:
+        """Append what `request` has made; its id."""
+        await self._append("AnalysisRequested", request, wait=wait)
+        return request["request_id"]
 
     def _sealed(self, dialogue: Mapping[str, Any], event: str, content: Mapping[str, Any]) -> dict[str, Any]:
         if self.keyring is None:
