@@ -7,21 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api import sales_overview, sales_shapes
 from api.bodies import documented, reads
+from api.commanding import id_of
 from api.parameters import Text
 from api.routes.analysis import analysable
 from api.routes.sales import MODEL, range_of
-from api.sales_commands import Commands, Wish
+from api.sales_commands import Commands, Wish, repeated
 from api.sales_days import DaysQuery
 from projections.queries import sales_dialogue, sales_versions
 from projections.queries.database import Database
 from projections.queries.errors import Unavailable
+from schemas.identity import NAMESPACE
 
 MOST: Final = 10_000
 """Dialogues that are compared, or analysed again, at a time."""
@@ -200,16 +202,33 @@ def _add_correction(router: APIRouter, database: Database, commands: Commands, a
         openapi_extra=documented(Correction),
     )  # fmt: skip
     async def correct(dialogue_id: UUID, request: Request, caller: str = known) -> Response:
-        """The correction; the transcript that was produced stays beside it. `reanalyse` queues a new analysis of it."""
+        """The correction; the transcript that was produced stays beside it. `reanalyse` queues a new analysis of it.
+
+        With an `Idempotency-Key` a retry is the same correction, and the same analysis.
+        """
         new = await read_correction(request)
         text = " ".join(new.text.split())
         if not text:
             raise HTTPException(422, "The text is empty")
         read = partial(sales_dialogue.row, dialogue_id=dialogue_id)
         dialogue = analysable(await database.read(read))
-        made = await commands.correct(dialogue, text, caller)
+        correction_id = id_of(request, caller)
+        made = await _said_before(database, correction_id, text) if correction_id else None
+        made = made or await commands.correct(dialogue, text, caller, correction_id)
         request_id = None
         if new.reanalyse:
             corrected = {**dialogue, "text": text, "correction_id": made["correction_id"]}
-            request_id = await commands.rerun(corrected, Wish(caller))
+            wanted_id = str(uuid5(NAMESPACE, f"analysis of {correction_id}")) if correction_id else None
+            request_id = await commands.rerun(corrected, Wish(caller), wanted_id)
         return sales_shapes.answer({**made, "request_id": request_id})
+
+
+async def _said_before(database: Database, correction_id: str, text: str) -> dict[str, Any] | None:
+    was = await database.read(partial(sales_dialogue.correction, correction_id=UUID(correction_id)))
+    if was is None:
+        return None
+    repeated(was, {"text": text})
+    return {name: was[name] for name in ("correction_id", "dialogue_id", "corrected_at")} | {
+        "text": text,
+        "visible": True,
+    }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from projections.queries.database import Connection
 
 _REVIEW: Final = "r.review_id, r.dialogue_id, r.created_at, r.reviewer, r.flag, r.reason, r.notes, r.corrected"
-_ONE: Final = f"SELECT {_REVIEW} FROM dialogue_reviews r WHERE r.review_id = %s"  # noqa: S608 - made of constants
+_ONE: Final = f"SELECT {_REVIEW}, r.forgotten FROM dialogue_reviews r WHERE r.review_id = %s"  # noqa: S608 - made of constants
 _MATCHING: Final = """
     FROM dialogue_reviews r JOIN sales_dialogues d ON d.dialogue_id = r.dialogue_id
     WHERE (%(first)s::timestamptz IS NULL OR (d.start_ts >= %(first)s AND d.start_ts < %(end)s))

@@ -386,3 +386,20 @@ async def test_an_export_in_pages_of_one_is_the_same(
             paged = await client.get(f"{EXPORT}&format={kind}")
         assert len(whole.text.splitlines()) > 4
         assert paged.content == whole.content
+
+
+async def test_a_retried_review_is_the_same_review(client: httpx.AsyncClient, log: Log) -> None:
+    key, path = {"Idempotency-Key": "k1"}, f"/api/v1/reviews/{made_id('yes')}"
+    said = {"reason": "other", "notes": "нет", "corrected": {"quality_score": 1}}
+    made = (await client.post(path, json=said, headers=key)).json()
+    again = await client.post(path, json=said, headers=key)
+    assert (again.status_code, again.json()) == (200, made)
+    event, _, record = log.appended[-1]
+    log.project([(event, dict(record))])  # as if the first had not been seen yet
+    assert (await client.get("/api/v1/reviews")).json()["total"] == 1
+    other = await client.post(path, json=said | {"notes": "да"}, headers=key)
+    assert (other.status_code, other.json()) == (409, {"detail": "This id was used for another request"})
+    elsewhere = await client.post(f"/api/v1/reviews/{made_id('no')}", json=said, headers=key)
+    assert (
+        elsewhere.json()["review_id"] != made["review_id"] != (await client.post(path, json=said)).json()["review_id"]
+    )
