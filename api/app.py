@@ -102,7 +102,8 @@ class Api:
         await self.database.open()
         under_way = [asyncio.create_task(self.hub.run(), name="live events")]
         if self.sales and self.sales.writer and self.sales.first_admin:
-            people = _people(self.database, self.sales, self.sales.writer)
+            sign_in = SignIn(self.sales.sign_in, self.database)  # lets nobody in: the settings are the caller
+            people = _people(self.database, self.sales, self.sales.writer, sign_in)
             under_way.append(asyncio.create_task(ensure(people, self.sales.first_admin), name="first administrator"))
         try:
             yield
@@ -147,6 +148,7 @@ def routers(api: Api) -> Sequence[APIRouter]:
 
 def _sales_routers(database: Database, parts: Sales) -> Sequence[tuple[APIRouter, Sequence[Any]]]:
     """Sales audio, each with what guards it besides itself."""
+    # One for all: without a secret of the settings each makes its own, and they must take each other's tokens.
     sign_in = SignIn(parts.sign_in, database)
     admin, commands = parts.admin or sign_in.admin, Commands(parts.writer, parts.keyring)
     guard = [Depends(admin)]
@@ -159,15 +161,15 @@ def _sales_routers(database: Database, parts: Sales) -> Sequence[tuple[APIRouter
         (sales.build(database, parts.zone, parts.now), guard),
     ]
     if parts.writer is not None:
-        people = _people(database, parts, parts.writer)
+        people = _people(database, parts, parts.writer, sign_in)
         found += [(devices.build(database, parts.writer, sign_in), ()), (users.build(people), ())]
     if parts.audio is not None:
         found.append((audio.build(database, parts.audio, admin), ()))
     return found
 
 
-def _people(database: Database, parts: Sales, writer: Writer) -> users.People:
-    return users.People(database, writer, SignIn(parts.sign_in, database), parts.keyring, client=parts.client)
+def _people(database: Database, parts: Sales, writer: Writer, sign_in: SignIn) -> users.People:
+    return users.People(database, writer, sign_in, parts.keyring, client=parts.client)
 
 
 def _under_v1(router: APIRouter) -> APIRouter:

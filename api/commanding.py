@@ -46,6 +46,12 @@ class Asked:
     refusals: Mapping[str, int]
 
 
+def id_of(request: Request, by: Any) -> str | None:
+    """The id that a caller's `Idempotency-Key` stands for on this path; None without the header."""
+    key = request.headers.get("idempotency-key", "").strip()
+    return str(uuid.uuid5(NAMESPACE, f"{by}\n{request.method} {request.url.path}\n{key}")) if key else None
+
+
 async def decided(request: Request, writer: Writes, asked: Asked, meant: Any) -> CommandAnswer:
     """Send a command and give its answer, accepted. `meant` is what the caller asked, JSON without secrets.
 
@@ -54,9 +60,7 @@ async def decided(request: Request, writer: Writes, asked: Asked, meant: Any) ->
     Raises:
         HTTPException: the refusal's status, or 503 when nothing was decided (yet).
     """
-    key = request.headers.get("idempotency-key", "").strip()
-    named = f"{asked.record.get('by')}\n{request.method} {request.url.path}\n{key}"
-    command_id = str(uuid.uuid5(NAMESPACE, named)) if key else str(uuid.uuid4())
+    command_id = id_of(request, asked.record.get("by")) or str(uuid.uuid4())
     fingerprint = sha256(json.dumps(meant, sort_keys=True, default=str).encode()).hexdigest()
     try:
         answer = await writer.command(

@@ -27,11 +27,15 @@ async def walk(
     key: Callable[[dict[str, Any]], Key],
     start: Key | None,
     limit: int | None,
+    page: int | None = None,
 ) -> AsyncIterator[Rows]:
-    """Pages by keyset until the rows, or `limit` of them, are all read; no connection is held between two pages."""
-    left = limit
+    """Pages by keyset until the rows, or `limit` of them, are all read; no connection is held between two pages.
+
+    `page`: rows at a time where they are larger than most.
+    """
+    left, most = limit, page or PAGE
     while left is None or left > 0:
-        wanted = PAGE if left is None else min(PAGE, left)
+        wanted = most if left is None else min(most, left)
         rows = await read(start, wanted)
         if rows:
             yield rows
@@ -142,10 +146,11 @@ async def exported(kind: str, name: str, schema: pa.Schema, pages: AsyncIterator
     first: Rows = await anext(pages, None) or ()
     encoder: Encoder = CsvEncoder(schema) if kind == "csv" else ParquetEncoder(schema)
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"', "Vary": "Accept"}
-    return StreamingResponse(_encoded(encoder, first, pages), headers=headers, media_type=MEDIA[kind])
+    return StreamingResponse(encoded(encoder, first, pages), headers=headers, media_type=MEDIA[kind])
 
 
-async def _encoded(encoder: Encoder, first: Rows, pages: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
+async def encoded(encoder: Encoder, first: Rows, pages: AsyncIterator[Rows]) -> AsyncIterator[bytes]:
+    """A file's bytes, as its pages are read."""
     # In a thread: a page takes some 30 ms, and this process also answers devices.
     yield await asyncio.to_thread(encoder.page, first)
     async for rows in pages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -65,9 +66,14 @@ class Commands:
     keyring: KeyRing | None
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
 
-    async def review(self, dialogue: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-        """Flag a dialogue; `said`: reason, notes, reviewer, corrected. The review as it will be read."""
-        review_id, created_us = str(uuid.uuid4()), self.now_us()
+    async def review(
+        self, dialogue: Mapping[str, Any], said: Mapping[str, Any], review_id: str | None = None
+    ) -> dict[str, Any]:
+        """Flag a dialogue; `said`: reason, notes, reviewer, corrected. The review as it will be read.
+
+        Under the same id it is the same review, however often it stands in the log.
+        """
+        review_id, created_us = review_id or str(uuid.uuid4()), self.now_us()
         corrected = said["corrected"] or None
         record: dict[str, Any] = {
             "review_id": review_id,
@@ -87,9 +93,11 @@ class Commands:
         ids = {name: str(review[name]) for name in ("review_id", "dialogue_id")}
         await self._append("ReviewResolved", {**ids, "resolved": is_resolved, "at_us": self.now_us()})
 
-    async def correct(self, dialogue: Mapping[str, Any], text: str, by: str) -> dict[str, Any]:
-        """Put a person's text in the place of what was heard."""
-        correction_id, at_us = str(uuid.uuid4()), self.now_us()
+    async def correct(
+        self, dialogue: Mapping[str, Any], text: str, by: str, correction_id: str | None = None
+    ) -> dict[str, Any]:
+        """Put a person's text in the place of what was heard. Under the same id it is the same correction."""
+        correction_id, at_us = correction_id or str(uuid.uuid4()), self.now_us()
         record: dict[str, Any] = {
             "correction_id": correction_id,
             "dialogue_id": str(dialogue["dialogue_id"]),
@@ -105,15 +113,18 @@ class Commands:
             "visible": seen,
         }
 
-    async def rerun(self, dialogue: Mapping[str, Any], wish: Wish, *, wait: bool = True) -> str:
-        """Have a transcript analysed again, as it is corrected; the request's id."""
-        request_id = str(uuid.uuid4())
+    async def rerun(self, dialogue: Mapping[str, Any], wish: Wish, request_id: str | None = None) -> str:
+        """Have a transcript analysed again, as it is corrected; the request's id. The same id is analysed once."""
+        return await self.ask(await asyncio.to_thread(self.request, dialogue, wish, request_id))
+
+    def request(self, dialogue: Mapping[str, Any], wish: Wish, request_id: str | None = None) -> dict[str, Any]:
+        """An AnalysisRequested to `ask`; takes milliseconds of a long dialogue, so better in a thread."""
         words: dict[str, Any] = regrouped(dialogue["segments_json"] or [], dialogue["words_json"] or [])
         if dialogue["correction_id"] is not None:
             words = aligned(words, dialogue["text"])
         ids = {name: str(dialogue[name]) for name in ("dialogue_id", "device_id", "point_id", "register_id")}
-        record: dict[str, Any] = {
-            "request_id": request_id,
+        return {
+            "request_id": request_id or str(uuid.uuid4()),
             **ids,
             "revision": dialogue["transcript_revision"],
             "start_us": microseconds(dialogue["start_ts"]),
@@ -126,8 +137,11 @@ class Commands:
             "requested_us": self.now_us(),
             "words": self._sealed(dialogue, "TranscriptWords", words),
         }
-        await self._append("AnalysisRequested", record, wait=wait)
-        return request_id
+
+    async def ask(self, request: Mapping[str, Any], *, wait: bool = True) -> str:
+        """Append what `request` has made; its id."""
+        await self._append("AnalysisRequested", request, wait=wait)
+        return request["request_id"]
 
     def _sealed(self, dialogue: Mapping[str, Any], event: str, content: Mapping[str, Any]) -> dict[str, Any]:
         if self.keyring is None:
@@ -143,6 +157,14 @@ class Commands:
             raise unwritable(str(failure)) from failure
         except InvalidEvent as failure:
             raise HTTPException(413, str(failure)) from failure
+
+
+def repeated(was: Mapping[str, Any], said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was said under this Idempotency-Key before, if it is the same. Raises HTTPException 409 where it is not."""
+    forgotten = was["forgotten"]
+    if any(was[name] != said[name] for name in said if not (forgotten and was[name] in (None, ""))):
+        raise HTTPException(409, "This id was used for another request")
+    return was
 
 
 def unwritable(why: str) -> HTTPException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import socket
 import struct
@@ -192,6 +193,51 @@ def camera(_: Settings) -> Iterator[Finding]:
     yield Finding("sensor", f"OpenCV and onnxruntime are there; cameras: {', '.join(devices) or 'none'}")
 
 
+def audio(ours: Settings) -> Iterator[Finding]:
+    """The folder of recorded audio: whether it can be written, and whether chunks still fit."""
+    folder = ours.audio_folder
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield Finding("audio", f"{folder} cannot be written", "Mend it or set AUDIO_STORAGE_PATH.", is_fault=True)
+        return
+    free, least = shutil.disk_usage(there).free, ours.sales.min_free_bytes
+    words = f"{free / 1e9:.1f} GB free at {folder}"
+    if free < max(least, LEAST_FREE_BYTES):
+        advice = "Free some space, set AUDIO_RETENTION_DAYS or another AUDIO_STORAGE_PATH."
+        yield Finding("audio", words, advice, is_fault=free < least)
+    else:
+        yield Finding("audio", words)
+
+
+def speech(ours: Settings) -> Iterator[Finding]:
+    """What recognises speech: models here, or the door for workers elsewhere."""
+    asr = ours.sales.asr
+    if asr.mode == "off":
+        yield Finding("speech", "is not recognised here (ASR_MODE=off)")
+    elif asr.mode == "remote":
+        advice = "" if ours.sales.internal_token else "Set INTERNAL_TOKEN, the same here and there."
+        words = "cannot be leased without INTERNAL_TOKEN" if advice else "is recognised by workers elsewhere"
+        yield Finding("speech", words, advice, is_fault=bool(advice))
+    elif importlib.util.find_spec("faster_whisper") is None:
+        yield Finding("speech", "faster_whisper is not installed", "pip install 'sensorium[server]'", is_fault=True)
+    else:
+        for name in dict.fromkeys((asr.model_fast, asr.model_accurate)):
+            yield _model(name, ours)
+
+
+def _model(name: str, ours: Settings) -> Finding:
+    from ops.sales_wiring import whisper_cache
+    from streams.workers.whisper_models import Shelf, is_at_hand
+
+    asr = ours.sales.asr
+    if is_at_hand(name, Shelf(whisper_cache(ours), asr.download)):
+        return Finding("speech", f"Whisper {name} is at hand")
+    if asr.download:
+        return Finding("speech", f"Whisper {name} is not here yet", "It is downloaded when it is first needed.")
+    advice = f"Put it below {whisper_cache(ours)}, or set WHISPER_DOWNLOAD=true or another model."
+    return Finding("speech", f"Whisper {name} is not here, and downloads are off", advice, is_fault=True)
+
+
 def registry(ours: Settings) -> Iterator[Finding]:
     """The schema registry that was named."""
     if ours.schema_registry_url is None:
@@ -228,4 +274,4 @@ def clock_offset_s(server: str = TIME_SERVER, timeout_s: float = 2.0) -> float |
     return (sent + time.time()) / 2 - (seconds - NTP_EPOCH_OFFSET + fraction / 2**32)
 
 
-CHECKS: tuple[Check, ...] = (python, disk, listeners, kafka, contract, database, camera, registry, clock)
+CHECKS: tuple[Check, ...] = (python, disk, listeners, kafka, contract, database, audio, speech, camera, registry, clock)

@@ -6,6 +6,7 @@ import hashlib
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.errors import OperatorError
@@ -188,6 +189,11 @@ def asr_capability(settings: Settings) -> Heavy:
     return Journalled(_whisper(settings), journal)
 
 
+def whisper_cache(settings: Settings) -> Path:
+    """Where Whisper's models are kept."""
+    return settings.sales.asr.cache or settings.cache / "whisper"
+
+
 def _whisper(settings: Settings) -> Heavy:
     from streams.workers.pool import ChildLimits, ChildPool
     from streams.workers.settings import network
@@ -198,7 +204,7 @@ def _whisper(settings: Settings) -> Heavy:
         "accurate": asr.model_accurate,
         "compute_type": asr.compute_type,
         "threads": asr.threads,
-        "cache": str(asr.cache or settings.cache / "whisper"),
+        "cache": str(whisper_cache(settings)),
         "language": asr.language,
         "usual_languages": list(asr.usual_languages),
         "download": asr.download,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 import os
 import re
 import secrets
@@ -22,8 +23,10 @@ from ops.sales_settings import SalesSettings, listed
 DEFAULT_DEVICE_NAME = "Entrance Camera"
 DEFAULT_KAFKA_PORT = 9092
 LONGEST_SOCKET_PATH = 100  # sockaddr_un holds 104 bytes on macOS, 108 on Linux
+PUBLISHED_TOKEN = "changeme-admin-token"  # noqa: S105 - seed 002's default, known to everybody
 LOOPBACK_NAMES = frozenset({"localhost"})
 
+log = logging.getLogger(__name__)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -128,12 +131,21 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Pa
         sales=sales_settings.read(env),
     )
     check_exposure(settings)
+    if settings.admin_token == PUBLISHED_TOKEN:
+        log.warning("ADMIN_TOKEN is the published default, which everybody knows: choose your own before others come.")
     return settings if settings.admin_token else replace(settings, admin_token=_stored_token(settings.admin_token_file))
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse an address that others can reach while nothing says whom to let in."""
-    if is_loopback(settings.host) or settings.trusted_networks or settings.admin_token_given:
+    """Refuse an address that others can reach while nothing says whom to let in, or what says it is known to all."""
+    if is_loopback(settings.host):
+        return
+    if settings.admin_token == PUBLISHED_TOKEN:
+        raise OperatorError(
+            f"ADMIN_TOKEN is the published default, with which anybody who reaches SENSORIUM_HOST={settings.host} is "
+            "an administrator: choose your own, or leave it out and one is made."
+        )
+    if settings.trusted_networks or settings.admin_token_given:
         return
     raise OperatorError(
         f"SENSORIUM_HOST={settings.host} can be reached from other machines: set TRUSTED_NETWORKS (for example "

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 
+from api.exports import Rows, encoded, walk
 from api.routes.analytics import utc
 from projections.queries import sales_reviews
 from projections.queries.database import Database
 
 MOST: Final = 100_000
 """Entries of one export; more want a shorter range."""
+PAGE: Final = 1000
+"""Entries read, and held, at a time: each has a whole transcript."""
 _LLM: Final = (
     "attempted", "quality_score", "categories", "closing_question", "customer_reaction", "summary", "evidence_quotes",
     "confidence",
@@ -42,18 +46,39 @@ def build(database: Database) -> APIRouter:
         kind: Annotated[str, Query(alias="format", pattern="^(json|csv)$")] = "json",
     ) -> Response:
         """Dialogues that were ever flagged, by start; one entry for each review."""
-        read = partial(sales_reviews.export, first=utc(first).first, end=utc(last).end, limit=MOST)
-        rows = await database.read(read)
-        body, media = (as_csv(rows), "text/csv") if kind == "csv" else (as_json(rows), "application/json")
+        range_ = partial(sales_reviews.export, first=utc(first).first, end=utc(last).end)
+
+        async def read(after: Any, limit: int) -> Rows:
+            return await database.read(partial(range_, after=after, limit=limit))
+
+        pages = walk(read, sales_reviews.place, None, MOST, PAGE)
+        # Read before the answer starts, so that a failure still has its status.
+        head: Rows = await anext(pages, None) or ()
+        encoder, media = (ReviewsCsv(), "text/csv") if kind == "csv" else (ReviewsJson(), "application/json")
         name = f"reviews_{first}_{last}.{kind}"
-        return Response(body, media_type=media, headers={"Content-Disposition": f"attachment; filename={name}"})
+        headers = {"Content-Disposition": f"attachment; filename={name}"}
+        return StreamingResponse(encoded(encoder, head, pages), media_type=media, headers=headers)
 
     return router
 
 
-def as_json(rows: Sequence[Mapping[str, Any]]) -> bytes:
+class ReviewsJson:
     """An array, indented by two."""
-    return orjson.dumps([_entry(row) for row in rows], option=orjson.OPT_INDENT_2)
+
+    def __init__(self) -> None:
+        self._is_empty = True
+
+    def page(self, rows: Rows) -> bytes:
+        """Its next entries."""
+        if not rows:
+            return b""
+        text = orjson.dumps([_entry(row) for row in rows], option=orjson.OPT_INDENT_2)
+        start, self._is_empty = (b"[" if self._is_empty else b","), False
+        return start + text[1:-2]  # between the brackets, without the line break before the last
+
+    def end(self) -> bytes:
+        """Its bracket."""
+        return b"[]" if self._is_empty else b"\n]"
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,14 +90,25 @@ def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+class ReviewsCsv:
     """RFC 4180; what is missing is empty, and a cell that a spreadsheet would run as a formula gets an apostrophe."""
-    sink = io.StringIO(newline="")
-    writer = csv.writer(sink, lineterminator="\r\n")
-    writer.writerow(_HEADER)
-    for row in rows:
-        writer.writerow([_cell(value) for value in _line(row)])
-    return sink.getvalue()
+
+    def __init__(self) -> None:
+        self._sink = io.StringIO(newline="")
+        self._writer = csv.writer(self._sink, lineterminator="\r\n")
+        self._writer.writerow(_HEADER)
+
+    def page(self, rows: Rows) -> bytes:
+        """Its next lines; the header comes with the first."""
+        self._writer.writerows([_cell(value) for value in _line(row)] for row in rows)
+        text = self._sink.getvalue()
+        self._sink.seek(0)
+        self._sink.truncate()
+        return text.encode()
+
+    def end(self) -> bytes:
+        """CSV has no footer."""
+        return b""
 
 
 def _line(row: Mapping[str, Any]) -> list[Any]:

@@ -13,9 +13,10 @@ from pydantic import BaseModel, Field
 
 from api import sales_shapes
 from api.bodies import documented, reads
+from api.commanding import id_of
 from api.parameters import Text
 from api.routes.analytics import utc
-from api.sales_commands import Commands
+from api.sales_commands import Commands, repeated
 from projections.queries import sales_dialogue, sales_reviews
 from projections.queries.database import Database
 
@@ -112,7 +113,7 @@ def _add_writes(router: APIRouter, database: Database, commands: Commands, admin
         openapi_extra=documented(NewReview),
     )  # fmt: skip
     async def flag(dialogue_id: UUID, request: Request, caller: str = known) -> Response:
-        """The review; any dialogue can be flagged, analysed or not."""
+        """The review; any dialogue can be flagged, analysed or not. With an `Idempotency-Key` a retry is the same."""
         new = await read_review(request)
         dialogue = await database.read(partial(sales_dialogue.row, dialogue_id=dialogue_id))
         if dialogue is None:
@@ -122,7 +123,14 @@ def _add_writes(router: APIRouter, database: Database, commands: Commands, admin
             said["corrected"] = new.corrected.model_dump(mode="json", exclude_none=True)
         if new.reviewer is None and caller != TOKEN_HOLDER:
             said["reviewer"] = caller
-        return sales_shapes.answer(sales_shapes.review(await commands.review(dialogue, said)))
+        review_id = id_of(request, caller)
+        was = review_id and await database.read(partial(sales_reviews.one, review_id=UUID(review_id)))
+        if was:
+            # Empty is null, as the read model has it.
+            return sales_shapes.answer(
+                sales_shapes.review(repeated(was, said | {"corrected": said["corrected"] or None}))
+            )
+        return sales_shapes.answer(sales_shapes.review(await commands.review(dialogue, said, review_id)))
 
     @router.patch("/{review_id}", summary="Settle a review, or open it again", response_model=dict[str, Any])
     async def settle(review_id: UUID, resolved: bool = True) -> Response:

@@ -7,20 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api import sales_overview, sales_shapes
 from api.bodies import documented, reads
+from api.commanding import id_of
 from api.parameters import Text
 from api.routes.analysis import analysable
 from api.routes.sales import MODEL, range_of
-from api.sales_commands import Commands, Wish
+from api.sales_commands import Commands, Wish, repeated
 from api.sales_days import DaysQuery
 from projections.queries import sales_dialogue, sales_versions
 from projections.queries.database import Database
+from projections.queries.errors import Unavailable
+from schemas.identity import NAMESPACE
 
 MOST: Final = 10_000
 """Dialogues that are compared, or analysed again, at a time."""
@@ -101,31 +104,56 @@ def _add_rerun(
         order = await read_order(request)
         days = order.days(zone, now())
         read = partial(sales_versions.transcribed, where=range_of(days, order.point), limit=order.limit)
-        dialogues = await database.read(read)
         wish = Wish(caller, order.model, order.prompt_version)
-        done = await _ask_all(commands, dialogues, wish)
+        done = await _ask_all(database, commands, await database.read(read), wish)
         span = {"from": days.first, "to": days.last, "zone": days.zone, "point": order.point}
         wanted = {"model": order.model, "prompt_version": order.prompt_version}
         return sales_shapes.answer({**span, **wanted, "requested": done, "limit": order.limit}, 202)
 
 
-async def _ask_all(commands: Commands, dialogues: Sequence[Mapping[str, Any]], wish: Wish) -> int:
-    """How many requests the log has. When it takes no more, 503 says how many it took: the rest can be asked again."""
-    done = 0
-    for start in range(0, len(dialogues), AT_ONCE):
-        part = dialogues[start : start + AT_ONCE]
-        asked = [
-            commands.rerun(dialogue, wish, wait=start + n == len(dialogues) - 1) for n, dialogue in enumerate(part)
-        ]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        done += sum(isinstance(answer, str) for answer in answers)
-        failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
-        if isinstance(failed, HTTPException):
-            told = f"{failed.detail} ({done} of {len(dialogues)} were queued)"
-            raise HTTPException(failed.status_code, told, failed.headers) from failed
-        if failed is not None:
-            raise failed
+async def _ask_all(database: Database, commands: Commands, dialogue_ids: Sequence[UUID], wish: Wish) -> int:
+    """How many requests the log has. When it takes no more, 503 says how many it took: the rest can be asked again.
+
+    Words are read and sealed for `AT_ONCE` dialogues at a time, in a thread: this process also answers devices.
+    """
+    done, total = 0, len(dialogue_ids)
+    for start in range(0, total, AT_ONCE):
+        try:
+            read = partial(sales_versions.words, dialogue_ids=dialogue_ids[start : start + AT_ONCE])
+            requests = await asyncio.to_thread(_requests, commands, await database.read(read), wish)
+            done += await _ask(commands, requests, is_last=start + AT_ONCE >= total)
+        except Unavailable as away:
+            raise Unavailable(f"{away} ({done} of {total} were queued)") from away
+        except _Stopped as stopped:
+            told = f"{stopped.failure.detail} ({done + stopped.done} of {total} were queued)"
+            raise HTTPException(stopped.failure.status_code, told, stopped.failure.headers) from stopped
     return done
+
+
+def _requests(commands: Commands, dialogues: Sequence[Mapping[str, Any]], wish: Wish) -> list[dict[str, Any]]:
+    return [commands.request(dialogue, wish) for dialogue in dialogues]
+
+
+async def _ask(commands: Commands, requests: Sequence[Mapping[str, Any]], *, is_last: bool) -> int:
+    """Append a few at once, and wait for the read model to have the very last."""
+    last = len(requests) - 1 if is_last else -1
+    asked = [commands.ask(request, wait=n == last) for n, request in enumerate(requests)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    done = sum(isinstance(answer, str) for answer in answers)
+    failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+    if isinstance(failed, HTTPException):
+        raise _Stopped(failed, done) from failed
+    if failed is not None:
+        raise failed
+    return done
+
+
+class _Stopped(Exception):
+    """The log took `done` of some requests, and not all."""
+
+    def __init__(self, failure: HTTPException, done: int) -> None:
+        super().__init__(failure.detail)
+        self.failure, self.done = failure, done
 
 
 def _add_comparison(router: APIRouter, database: Database, zone: str, now: Callable[[], datetime]) -> None:
@@ -174,16 +202,33 @@ def _add_correction(router: APIRouter, database: Database, commands: Commands, a
         openapi_extra=documented(Correction),
     )  # fmt: skip
     async def correct(dialogue_id: UUID, request: Request, caller: str = known) -> Response:
-        """The correction; the transcript that was produced stays beside it. `reanalyse` queues a new analysis of it."""
+        """The correction; the transcript that was produced stays beside it. `reanalyse` queues a new analysis of it.
+
+        With an `Idempotency-Key` a retry is the same correction, and the same analysis.
+        """
         new = await read_correction(request)
         text = " ".join(new.text.split())
         if not text:
             raise HTTPException(422, "The text is empty")
         read = partial(sales_dialogue.row, dialogue_id=dialogue_id)
         dialogue = analysable(await database.read(read))
-        made = await commands.correct(dialogue, text, caller)
+        correction_id = id_of(request, caller)
+        made = await _said_before(database, correction_id, text) if correction_id else None
+        made = made or await commands.correct(dialogue, text, caller, correction_id)
         request_id = None
         if new.reanalyse:
             corrected = {**dialogue, "text": text, "correction_id": made["correction_id"]}
-            request_id = await commands.rerun(corrected, Wish(caller))
+            wanted_id = str(uuid5(NAMESPACE, f"analysis of {correction_id}")) if correction_id else None
+            request_id = await commands.rerun(corrected, Wish(caller), wanted_id)
         return sales_shapes.answer({**made, "request_id": request_id})
+
+
+async def _said_before(database: Database, correction_id: str, text: str) -> dict[str, Any] | None:
+    was = await database.read(partial(sales_dialogue.correction, correction_id=UUID(correction_id)))
+    if was is None:
+        return None
+    repeated(was, {"text": text})
+    return {name: was[name] for name in ("correction_id", "dialogue_id", "corrected_at")} | {
+        "text": text,
+        "visible": True,
+    }

@@ -171,6 +171,9 @@ def create_database(server_url: str, name: str, deadline_s: float = 10.0) -> Non
     while True:
         try:
             with psycopg.connect(server_url, autocommit=True, connect_timeout=2) as connection:
+                # Looked for first: the server would log a refusal each time that somebody asks whether it is ready.
+                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+                    return
                 with suppress(psycopg.errors.DuplicateDatabase):
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
                 return

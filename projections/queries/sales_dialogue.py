@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from projections.queries.database import Connection
 
 _HEAD: Final = "SELECT status, merged_into FROM dialogue_heads WHERE dialogue_id = %s"
+_CORRECTION: Final = """
+    SELECT correction_id, dialogue_id, corrected_at, text, forgotten FROM transcript_corrections
+    WHERE correction_id = %s
+"""
 _PARTS: Final = {
     "pieces": """
         SELECT chunk_id, chunk_start_ts, start_ms, end_ms, sha256, stored_path FROM dialogue_segments
@@ -45,6 +49,11 @@ async def row(connection: Connection, dialogue_id: UUID) -> dict[str, Any] | Non
     """The dialogue as `sales_dialogues` has it; None for an unknown and for a withdrawn one."""
     sql = "SELECT * FROM sales_dialogues WHERE dialogue_id = %s"
     return await (await connection.execute(sql, (dialogue_id,))).fetchone()
+
+
+async def correction(connection: Connection, correction_id: UUID) -> dict[str, Any] | None:
+    """One correction, or None."""
+    return await (await connection.execute(_CORRECTION, (correction_id,))).fetchone()
 
 
 async def merged_into(connection: Connection, dialogue_id: UUID) -> UUID | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from projections.queries.database import Connection
 
 _REVIEW: Final = "r.review_id, r.dialogue_id, r.created_at, r.reviewer, r.flag, r.reason, r.notes, r.corrected"
-_ONE: Final = f"SELECT {_REVIEW} FROM dialogue_reviews r WHERE r.review_id = %s"  # noqa: S608 - made of constants
+_ONE: Final = f"SELECT {_REVIEW}, r.forgotten FROM dialogue_reviews r WHERE r.review_id = %s"  # noqa: S608 - made of constants
 _MATCHING: Final = """
     FROM dialogue_reviews r JOIN sales_dialogues d ON d.dialogue_id = r.dialogue_id
     WHERE (%(first)s::timestamptz IS NULL OR (d.start_ts >= %(first)s AND d.start_ts < %(end)s))
@@ -35,8 +35,13 @@ _EXPORT: Final = """
     FROM sales_dialogues d
     LEFT JOIN dialogue_upsell_analysis a ON a.dialogue_id = d.dialogue_id
     LEFT JOIN dialogue_reviews r ON r.dialogue_id = d.dialogue_id
-    WHERE d.review_status <> 'NONE' AND d.start_ts >= %(first)s AND d.start_ts < %(end)s
+    WHERE d.review_status <> 'NONE' AND d.start_ts >= %(first)s AND d.start_ts < %(end)s {after}
     ORDER BY d.start_ts, d.dialogue_id, r.created_at, r.review_id LIMIT %(limit)s
+"""
+# A dialogue whose review is not there (yet) stands once, without one: nothing of it comes after.
+_AFTER: Final = """
+    AND (d.start_ts, d.dialogue_id, r.created_at, r.review_id)
+        > (%(start_ts)s, %(dialogue_id)s, %(created_at)s::timestamptz, %(review_id)s::uuid)
 """
 
 
@@ -66,6 +71,22 @@ async def page(connection: Connection, wanted: Wanted) -> tuple[int, list[dict[s
     return int(total["n"]) if total else 0, rows
 
 
-async def export(connection: Connection, first: datetime, end: datetime, limit: int) -> list[dict[str, Any]]:
-    """Dialogues that were ever reviewed, by start, once for each review."""
-    return await (await connection.execute(_EXPORT, {"first": first, "end": end, "limit": limit})).fetchall()
+Place = tuple[datetime, UUID, datetime | None, UUID | None]
+"""Where an export goes on: start and id of a dialogue, time and id of its review."""
+
+
+def place(row: dict[str, Any]) -> Place:
+    """The place of a row of `export`."""
+    return row["start_ts"], row["dialogue_id"], row["created_at"], row["review_id"]
+
+
+async def export(
+    connection: Connection, first: datetime, end: datetime, limit: int, after: Place | None = None
+) -> list[dict[str, Any]]:
+    """Dialogues that were ever reviewed, by start, once for each review; those that come after a place."""
+    wanted: dict[str, Any] = {"first": first, "end": end, "limit": limit}
+    if after is not None:
+        wanted |= dict(zip(("start_ts", "dialogue_id", "created_at", "review_id"), after, strict=True))
+        wanted["first"] = after[0]
+    sql = _EXPORT.replace("{after}", _AFTER if after else "")
+    return await (await connection.execute(sql, wanted)).fetchall()  # pyright: ignore[reportArgumentType]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from projections.queries.sales_figures import WITHIN, Range, asked
 
@@ -43,11 +45,15 @@ _COSTS: Final = """
     FROM analysis_costs WHERE finished_at >= %(first)s AND finished_at < %(end)s
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 3, 4, 2
 """
+_FOR_GOOD: Final = "asr_status = 'DONE' AND transcript_final AND NOT text_forgotten"
 _TRANSCRIBED: Final = f"""
+    SELECT dialogue_id FROM sales_dialogues WHERE {WITHIN} AND {_FOR_GOOD}
+    ORDER BY start_ts, dialogue_id LIMIT %(limit)s
+"""  # noqa: S608 - made of constants
+_WORDS: Final = f"""
     SELECT dialogue_id, device_id, point_id, register_id, start_ts, end_ts, transcript_revision, language,
            transcript_pieces, text, correction_id, segments_json, words_json
-    FROM sales_dialogues WHERE {WITHIN} AND asr_status = 'DONE' AND transcript_final AND NOT text_forgotten
-    ORDER BY start_ts, dialogue_id LIMIT %(limit)s
+    FROM sales_dialogues WHERE dialogue_id = ANY(%s) AND {_FOR_GOOD} ORDER BY start_ts, dialogue_id
 """  # noqa: S608 - made of constants
 
 
@@ -67,6 +73,12 @@ async def costs(connection: Connection, first: datetime, end: datetime, zone: st
     return await (await connection.execute(_COSTS, {"first": first, "end": end, "zone": zone})).fetchall()
 
 
-async def transcribed(connection: Connection, where: Range, limit: int) -> list[dict[str, Any]]:
-    """What an analysis needs of the range's dialogues that are transcribed for good, the earliest start first."""
-    return await (await connection.execute(_TRANSCRIBED, asked(where) | {"limit": limit})).fetchall()
+async def transcribed(connection: Connection, where: Range, limit: int) -> list[UUID]:
+    """The range's dialogues that are transcribed for good, the earliest start first."""
+    rows = await (await connection.execute(_TRANSCRIBED, asked(where) | {"limit": limit})).fetchall()
+    return [row["dialogue_id"] for row in rows]
+
+
+async def words(connection: Connection, dialogue_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """What an analysis needs of those that are (still) transcribed for good, the earliest start first."""
+    return await (await connection.execute(_WORDS, (list(dialogue_ids),))).fetchall()

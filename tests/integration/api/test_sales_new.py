@@ -315,3 +315,18 @@ def walked(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for child in node.get("Plans", []):
         yield from walked(child)
+
+
+async def test_a_retried_correction_is_the_same_and_analysed_once(client: httpx.AsyncClient, log: Log) -> None:
+    key, path = {"Idempotency-Key": "k1"}, f"/v1/sales/dialogues/{made_id('yes')}/transcript"
+    said = {"text": "Ещё пирог?", "reanalyse": True}
+    made = (await client.post(path, json=said, headers=key)).json()
+    correction = log.appended[-2]
+    assert (await client.post(path, json=said, headers=key)).json() == made
+    log.project([(correction[0], dict(correction[2]))])  # as if the first had not been seen yet
+    one = (await client.get(f"/v1/sales/dialogues/{made_id('yes')}")).json()
+    assert [kept["correction_id"] for kept in one["corrections"]] == [made["correction_id"]]
+    requests = {record["request_id"] for event, _, record in log.appended if event == "AnalysisRequested"}
+    assert requests == {made["request_id"]}
+    assert (await client.post(path, json={"text": "Нет."}, headers=key)).status_code == 409
+    assert (await client.post(path, json=said)).json()["correction_id"] != made["correction_id"]

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from api import app
+from api.routes import exports
 from schemas.envelope import unseal
 from tests.drivers import sales, sales_site
 from tests.drivers.sales import POINT, REGISTER, made_id
@@ -371,3 +372,34 @@ async def test_the_export_as_csv(client: httpx.AsyncClient) -> None:
     assert (row["review_notes"], row["corrected_quality_score"]) == ('\'=1+1, "so"', "2")
     assert (json.loads(row["corrected_categories"]), row["corrected_attempted"]) == (["tea"], "")
     assert (await client.get("/api/v1/exports/reviews?from=2020-01-01&to=2019-01-01")).json() == []
+
+
+async def test_an_export_in_pages_of_one_is_the_same(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("yes", "yes", "no", "untranscribed"):
+        await flagged(client, name)
+    for kind in ("json", "csv"):
+        whole = await client.get(f"{EXPORT}&format={kind}")
+        with monkeypatch.context() as patched:
+            patched.setattr(exports, "PAGE", 1)
+            paged = await client.get(f"{EXPORT}&format={kind}")
+        assert len(whole.text.splitlines()) > 4
+        assert paged.content == whole.content
+
+
+async def test_a_retried_review_is_the_same_review(client: httpx.AsyncClient, log: Log) -> None:
+    key, path = {"Idempotency-Key": "k1"}, f"/api/v1/reviews/{made_id('yes')}"
+    said = {"reason": "other", "notes": "нет", "corrected": {"quality_score": 1}}
+    made = (await client.post(path, json=said, headers=key)).json()
+    again = await client.post(path, json=said, headers=key)
+    assert (again.status_code, again.json()) == (200, made)
+    event, _, record = log.appended[-1]
+    log.project([(event, dict(record))])  # as if the first had not been seen yet
+    assert (await client.get("/api/v1/reviews")).json()["total"] == 1
+    other = await client.post(path, json=said | {"notes": "да"}, headers=key)
+    assert (other.status_code, other.json()) == (409, {"detail": "This id was used for another request"})
+    elsewhere = await client.post(f"/api/v1/reviews/{made_id('no')}", json=said, headers=key)
+    assert (
+        elsewhere.json()["review_id"] != made["review_id"] != (await client.post(path, json=said)).json()["review_id"]
+    )

@@ -11,7 +11,7 @@ import httpx
 import jwt
 import pytest
 
-from api import first_admin
+from api import app, first_admin
 from api.attempts import Attempts
 from api.passwords import Passwords
 from api.routes import users
@@ -291,3 +291,13 @@ def test_a_first_administrator_that_cannot_be_is_told_without_the_password() -> 
     with pytest.raises(ValueError, match="a password of 6") as told:
         first_admin.checked(first_admin.FirstAdmin("root", "pw"))
     assert "'pw'" not in str(told.value)
+
+
+async def test_without_a_secret_every_route_takes_the_tokens_of_signing_in(desk: Desk) -> None:
+    sales = app.Sales(SignInOptions("admin-token", ""), RING, desk)
+    served = app.build(app.Api(desk, None, sales=sales))  # pyright: ignore[reportArgumentType]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://t") as session:
+        await created(session, is_admin=True)
+        token = await signed_in(session)
+        for path in (f"{USERS}/me", "/api/v1/admin/devices"):
+            assert (await session.get(path, headers=token)).status_code == 200, path

@@ -119,3 +119,15 @@ def test_the_token_is_not_shown_with_the_settings(tmp_path: Path) -> None:
 )
 def test_the_ports_that_the_seeds_name_are_served_as_well(environment, ports, tmp_path):
     assert load(tmp_path, **environment).further_ports == ports
+
+
+def test_the_published_admin_token_is_refused_where_others_can_reach_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(OperatorError, match="ADMIN_TOKEN is the published default"):
+        load(tmp_path, ADMIN_TOKEN=settings.PUBLISHED_TOKEN, SENSORIUM_HOST="0.0.0.0", TRUSTED_NETWORKS="10.0.0.0/8")
+    assert not caplog.records
+    assert load(tmp_path, ADMIN_TOKEN=settings.PUBLISHED_TOKEN).admin_token == settings.PUBLISHED_TOKEN
+    assert ["ADMIN_TOKEN" in record.message for record in caplog.records] == [True]
+    load(tmp_path, ADMIN_TOKEN="my-own", SENSORIUM_HOST="0.0.0.0")
+    assert len(caplog.records) == 1
