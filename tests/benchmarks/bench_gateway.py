@@ -2,7 +2,8 @@
 
 100-record posts are compared with a bare loop without HTTP, in which a pydantic TypeAdapter of a TypedDict validates
 the same bytes and fastavro encodes them; 1-record posts with a bare ASGI app that only reads the body, under the same
-uvicorn settings. With DATABASE_URL a projector runs too, and posts that wait for `inserted` are measured beside.
+uvicorn settings. First the gateway and Kafka alone. With DATABASE_URL then once more with a projector at work on the
+same cores (it catches up with what was posted before, then keeps up), and posts that wait for `inserted` beside.
 """
 
 from __future__ import annotations
@@ -135,20 +136,18 @@ WAITING = (Run("100 records x 16, inserted", 100, 16, True), Run("1 record x 64,
 FLOOR = Run("bare ASGI x 64", 1, 64)
 
 
-def measure(bootstrap: str, rounds: int, seconds: float, waiting: bool) -> dict[str, list[Load | float]]:
+def measure(rounds: int, seconds: float, projector: bool) -> dict[str, list[Load | float]]:
     """Every kind of load once a round, raw limits among them, so that a busy moment meets all of them."""
-    topics.ensure(bootstrap, TOPICS)
     found: dict[str, list[Load | float]] = {}
-    runs = RUNS + (WAITING if waiting else ())
     body = bulk_body(1, 100)
     with ExitStack() as stack:
         gateway, floor = stack.enter_context(served("gateway", "/health")), stack.enter_context(served("bare", "/"))
-        if waiting:
+        if projector:
             stack.enter_context(child("-c", "from ops.cli import main; main()", "serve", "projector"))
         for number in range(rounds + 1):
             once: dict[str, Load | float] = {"bare loop": bare_loop_rate(body, 100)}
             once[FLOOR.name] = FLOOR.drive(floor, seconds)
-            once |= {run.name: run.drive(gateway, seconds) for run in runs}
+            once |= {run.name: run.drive(gateway, seconds) for run in RUNS + (WAITING if projector else ())}
             if number:  # the first round warms up
                 for name, value in once.items():
                     found.setdefault(name, []).append(value)
@@ -187,9 +186,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     chosen = parser.parse_args()
-    waiting = "DATABASE_URL" in os.environ
-    for line in report(measure(os.environ["KAFKA_BOOTSTRAP_SERVERS"], chosen.rounds, chosen.seconds, waiting)):
-        print(line)
+    topics.ensure(os.environ["KAFKA_BOOTSTRAP_SERVERS"], TOPICS)
+    for title, projector in (("gateway and Kafka", False), ("with a projector at work beside", True)):
+        if not projector or "DATABASE_URL" in os.environ:
+            print(f"-- {title}", *report(measure(chosen.rounds, chosen.seconds, projector)), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
