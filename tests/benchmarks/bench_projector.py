@@ -63,7 +63,7 @@ def projector_rate(made: Site, rows: int) -> float:
     stop.set()
     thread.join()
     schema = made.live("emotion_logs")
-    assert made.one(f"SELECT count(*) FROM {schema}.points") == rows
+    assert made.one(f"SELECT count(*) FROM {schema}.emotion_points") == rows
     assert wrong_sums(made, schema) == []
     made.sql(f"DROP SCHEMA {schema} CASCADE; DELETE FROM sensorium.models; DROP SCHEMA sensorium CASCADE")
     made.sql("DROP VIEW IF EXISTS sessions, persons, points, buckets, heatmaps, emotion_logs CASCADE")

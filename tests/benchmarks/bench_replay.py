@@ -67,7 +67,7 @@ def bare_rate(made: Site, posts: Sequence[dict[str, Any]], rows: int) -> float:
         for payload in payloads(posts):
             begin = time.perf_counter()
             with connection.cursor().copy(
-                f"COPY points ({', '.join(POINT_COLUMNS)}) FROM STDIN (FORMAT BINARY)".encode()
+                f"COPY emotion_points ({', '.join(POINT_COLUMNS)}) FROM STDIN (FORMAT BINARY)".encode()
             ) as copy:
                 for part in payload:
                     copy.write(part)
