@@ -37,8 +37,8 @@ LONG = "long"
 """The device of a session with a single person, who has a tenth of all points."""
 
 POINTS = f"""
-    INSERT INTO {SCHEMA}.emotion_points (t_ms, track_id, kafka_offset, valence, arousal, person_id, bbox_x1, bbox_y1, bbox_x2,
-                                 bbox_y2, kafka_partition, absolute_time)
+    INSERT INTO {SCHEMA}.emotion_points (t_ms, track_id, kafka_offset, valence, arousal, person_id,
+                                         bbox_x1, bbox_y1, bbox_x2, bbox_y2, kafka_partition, absolute_time)
     SELECT %(start)s::bigint + %(skip)s::bigint * ((p - 1) / {PERSONS_A_SESSION}) + i * {STEP_MS}, p, i,
            round((sin(i / 97.0 + p) * 0.6 + 0.3 * random())::numeric, 4),
            round((cos(i / 61.0 + p) * 0.5 + 0.3 * random())::numeric, 4),
