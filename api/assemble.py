@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError
 
+from producers import sound
+
 RATE: Final = 48_000
 BIT_RATE: Final = 32_000
 PER_MS: Final = RATE // 1000
 MEMORY_BYTES: Final = 1 << 30
 CPU_S: Final = 120
-# Only formats that carry their sound themselves: a playlist would make the decoder open other files and addresses.
-FORMATS: Final = "ogg,wav,w64,flac,mp3,aac,aiff,amr,caf,au,matroska,webm,mov,mp4,m4a,3gp"
 Samples = npt.NDArray[np.int16]
 
 
@@ -80,19 +80,11 @@ def cut(piece: Piece) -> Iterator[Samples]:
 
 def decoded(path: str) -> Iterator[Samples]:
     """All sound of a file, mono at `RATE`; broken packets are left out, a broken container ends it."""
-    with av.open(path, options={"format_whitelist": FORMATS}, metadata_errors="ignore") as container:
+    with av.open(path, **sound.OPENING) as container:
         if not container.streams.audio:
             raise ValueError("The file holds no sound.")
-        shape, resampler = None, av.AudioResampler("s16", "mono", RATE)
-        for frame in _frames(container):
-            found = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if shape is not None and found != shape:  # a chained Ogg may change on the way
-                yield from _blocks(resampler.resample(None))
-                resampler = av.AudioResampler("s16", "mono", RATE)
-            shape = found
-            yield from _blocks(resampler.resample(frame))
-        if shape is not None:
-            yield from _blocks(resampler.resample(None))
+        for frame in sound.resampled(sound.frames(container), RATE):
+            yield frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
 
 
 def main() -> None:
@@ -108,25 +100,6 @@ def main() -> None:
         Path(task["target"]).unlink(missing_ok=True)
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(2)
-
-
-def _frames(container: Any) -> Iterator[av.AudioFrame]:
-    packets = container.demux(container.streams.audio[0])
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
-        try:
-            yield from packet.decode()
-        except FFmpegError:
-            continue
-
-
-def _blocks(frames: list[av.AudioFrame]) -> Iterator[Samples]:
-    for frame in frames:
-        if frame.samples:
-            yield frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from api.app import Api
     from producers.answers import AsgiApp
+    from producers.forwarding import Forwarder
     from producers.gateway import Gateway
     from streams.steps import Heavy
 
@@ -113,22 +114,7 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
         door.neighbours = lambda: {"db": answers.hub.listening}
     asr = Forwarder(f"unix:{settings.asr_socket}", "Speech recognition")
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        if door:
-            await door.start()
-        try:
-            if answers:
-                async with answers.running():
-                    yield
-            else:
-                yield
-        finally:
-            await asr.close()
-            if door:
-                await door.stop()
-
-    app = FastAPIOffline(title="Sensorium", version="1", lifespan=lifespan)
+    app = FastAPIOffline(title="Sensorium", version="1", lifespan=partial(_lifespan, door, answers, asr))
     offline_docs.complete(app)
     if door and settings.sales.asr.mode == "remote":
         own_folder(settings.asr_socket.parent)
@@ -138,6 +124,19 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     if door:
         return compose(door, app, page if answers else None)
     return with_cors(app, Cors(settings.cors_origins))
+
+
+@asynccontextmanager
+async def _lifespan(door: Gateway | None, answers: Api | None, asr: Forwarder, _app: FastAPI) -> AsyncGenerator[None]:
+    if door:
+        await door.start()
+    try:
+        async with answers.running() if answers else nullcontext():
+            yield
+    finally:
+        await asr.close()
+        if door:
+            await door.stop()
 
 
 def from_environment() -> AsgiApp:

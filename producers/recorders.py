@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPBearer
-from starlette.responses import Response
 
 from producers.answers import Answer, AsgiApp, Headers, Receive, Refused, Scope, Send, problem, refusal, send_answer
 from producers.appending import Appender
@@ -22,6 +21,7 @@ from producers.cors import Cors
 from producers.device_auth import DeviceAuth
 from producers.device_tokens import DeviceDirectory
 from producers.leniency import TooMuch, Unacceptable
+from producers.raw_responses import raw
 from producers.recorder_declared import CHUNK, DROPS, SILENCE, UPLOAD
 from producers.recorder_limits import RecorderOptions
 from producers.reports import Reports
@@ -115,7 +115,7 @@ class Recorders:
         routes = APIRouter(tags=["recorders"])
         said = {"/api/v1/chunks": CHUNK, "/api/v1/silences": SILENCE, "/api/v1/recorders/drops": DROPS}
         for (method, path), app in self.hot_routes.items():
-            routes.add_api_route(path, _raw(app), methods=[method], openapi_extra=said[path], dependencies=_SHOWN)
+            routes.add_api_route(path, raw(app), methods=[method], openapi_extra=said[path], dependencies=_SHOWN)
         uploads = self.uploads
         for method, path, handler in (
             ("OPTIONS", UPLOADS, _without_id(uploads.options)),
@@ -125,7 +125,7 @@ class Recorders:
             ("DELETE", _UPLOAD, lambda request, _receive, upload_id: uploads.delete(request, upload_id)),
         ):
             app, shown = self._upload_app(handler), [] if method == "OPTIONS" else _SHOWN
-            routes.add_api_route(path, _raw(app), methods=[method], openapi_extra=UPLOAD[method], dependencies=shown)
+            routes.add_api_route(path, raw(app), methods=[method], openapi_extra=UPLOAD[method], dependencies=shown)
         return routes
 
     async def _open(self) -> None:
@@ -178,21 +178,3 @@ class Recorders:
 
 def _without_id(handler: Handler) -> UploadHandler:
     return lambda request, receive, _upload_id: handler(request, receive)
-
-
-class _RawResponse(Response):
-    """Lets a raw ASGI app answer inside FastAPI."""
-
-    def __init__(self, app: AsgiApp) -> None:
-        self._app = app
-        self.background = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
-
-
-def _raw(app: AsgiApp) -> Callable[[], Awaitable[Response]]:
-    async def answer() -> Response:
-        return _RawResponse(app)
-
-    return answer

@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from producers.answers import Answer, AsgiApp, Headers, Receive, Refused, Scope, Send, problem
+from producers.answers import Answer, Headers, Refused, problem
 from producers.declared import OPENAPI_PATHS
 from producers.gateway import Gateway
+from producers.raw_responses import raw
 
 PAGE = "/ui"
 MJPEG = "multipart/x-mixed-replace; boundary=frame"
@@ -22,30 +23,12 @@ def router(gateway: Gateway, page: PageHook | None = None) -> APIRouter:
     """All routes of the gateway. `page` answers `GET /` for browsers (default: a redirect to /ui)."""
     routes = APIRouter(tags=["gateway"])
     for (method, path), app in gateway.hot_routes.items():
-        routes.add_api_route(path, _raw(app), methods=[method], openapi_extra=OPENAPI_PATHS[path][method.lower()])
+        routes.add_api_route(path, raw(app), methods=[method], openapi_extra=OPENAPI_PATHS[path][method.lower()])
     _add_front_door(routes, page or _redirect_to_page)
     _add_health(routes, gateway)
     _add_truncation(routes, gateway)
     _add_stream(routes, gateway)
     return routes
-
-
-class _RawResponse(Response):
-    """Lets a raw ASGI app answer inside FastAPI, for requests that did not come past the dispatcher."""
-
-    def __init__(self, app: AsgiApp) -> None:
-        self._app = app
-        self.background = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
-
-
-def _raw(app: AsgiApp) -> Callable[[], Awaitable[Response]]:
-    async def answer() -> Response:
-        return _RawResponse(app)
-
-    return answer
 
 
 def _add_front_door(routes: APIRouter, page: PageHook) -> None:
