@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from ops import variables
 from ops.errors import OperatorError
 
 ASR_MODES: Final = ("local", "remote", "off")
 PUBLISHED_SECRET: Final = "changeme-jwt-secret-key-min-32-chars"  # noqa: S105 - seed 002's default, known to everybody
-_YES: Final = ("true", "1", "yes", "on")
-_NO: Final = ("false", "0", "no", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,44 +105,51 @@ def read(env: Mapping[str, str]) -> SalesSettings:
     if bool(username) != bool(password):
         raise OperatorError("ADMIN_USERNAME and ADMIN_PASSWORD make the first user together: set both or neither.")
     return SalesSettings(
-        audio_folder=_folder(env, "AUDIO_STORAGE_PATH") or _folder(env, "AUDIO_STORAGE_DIR"),
-        audio_cache=_folder(env, "AUDIO_CACHE_PATH"),
-        max_upload_bytes=int(_number(env, "MAX_UPLOAD_SIZE_BYTES", 10_485_760, 1024, 1 << 30)),
-        upload_s=_number(env, "UPLOAD_TIMEOUT_SEC", 110.0, 1, 115),
-        upload_quiet_s=_number(env, "UPLOAD_IDLE_TIMEOUT_SEC", 30.0, 1, 115),
-        uploads=int(_number(env, "UPLOADS_AT_ONCE", 64, 1, 1000)),
-        uploads_per_device=int(_number(env, "UPLOADS_PER_DEVICE", 8, 1, 1000)),
-        resumable_per_device=int(_number(env, "RESUMABLE_UPLOADS_PER_DEVICE", 8, 0, 1000)),
-        resumable_s=_number(env, "RESUMABLE_UPLOAD_SEC", 86_400.0, 60, 30 * 86_400),
-        min_free_bytes=int(_number(env, "AUDIO_MIN_FREE_BYTES", 64 << 20, 0, 1 << 40)),
-        keep_days=_number(env, "AUDIO_RETENTION_DAYS", 0, 1 / 24, 36_500) if "AUDIO_RETENTION_DAYS" in env else None,
+        audio_folder=variables.folder(env, "AUDIO_STORAGE_PATH") or variables.folder(env, "AUDIO_STORAGE_DIR"),
+        audio_cache=variables.folder(env, "AUDIO_CACHE_PATH"),
+        max_upload_bytes=int(variables.number(env, "MAX_UPLOAD_SIZE_BYTES", 10_485_760, 1024, 1 << 30)),
+        upload_s=variables.number(env, "UPLOAD_TIMEOUT_SEC", 110.0, 1, 115),
+        upload_quiet_s=variables.number(env, "UPLOAD_IDLE_TIMEOUT_SEC", 30.0, 1, 115),
+        uploads=int(variables.number(env, "UPLOADS_AT_ONCE", 64, 1, 1000)),
+        uploads_per_device=int(variables.number(env, "UPLOADS_PER_DEVICE", 8, 1, 1000)),
+        resumable_per_device=int(variables.number(env, "RESUMABLE_UPLOADS_PER_DEVICE", 8, 0, 1000)),
+        resumable_s=variables.number(env, "RESUMABLE_UPLOAD_SEC", 86_400.0, 60, 30 * 86_400),
+        min_free_bytes=int(variables.number(env, "AUDIO_MIN_FREE_BYTES", 64 << 20, 0, 1 << 40)),
+        keep_days=variables.number(env, "AUDIO_RETENTION_DAYS", 0, 1 / 24, 36_500)
+        if "AUDIO_RETENTION_DAYS" in env
+        else None,
         internal_token=env.get("INTERNAL_TOKEN", ""),
         jwt_secret=_jwt_secret(env),
-        jwt_hours=_number(env, "JWT_ACCESS_TOKEN_EXPIRE_HOURS", 24.0, 0.01, 8760),
+        jwt_hours=variables.number(env, "JWT_ACCESS_TOKEN_EXPIRE_HOURS", 24.0, 0.01, 8760),
         admin_username=username,
         admin_password=password,
-        zone=_zone(env, "SALES_TIMEZONE", "Europe/Belgrade"),
+        zone=variables.zone(env, "SALES_TIMEZONE", "Europe/Belgrade"),
         voice=_voice(env),
         asr=_asr(env),
         analysis=_analysis(env),
     )
 
 
+def _keep_days(env: Mapping[str, str]) -> float | None:
+    name = "AUDIO_RETENTION_DAYS"
+    return variables.number(env, name, 0, 1 / 24, 36_500) if name in env else None
+
+
 def _voice(env: Mapping[str, str]) -> VoiceSettings:
     return VoiceSettings(
-        aggressiveness=int(_number(env, "VAD_AGGRESSIVENESS", 2, 0, 3)),
-        frame_ms=int(_choice(env, "VAD_FRAME_MS", "30", ("10", "20", "30"))),
-        silence_gap_s=_number(env, "SILENCE_GAP_SEC", 12.0, 0.5, 3600),
+        aggressiveness=int(variables.number(env, "VAD_AGGRESSIVENESS", 2, 0, 3)),
+        frame_ms=int(variables.choice(env, "VAD_FRAME_MS", "30", ("10", "20", "30"))),
+        silence_gap_s=variables.number(env, "SILENCE_GAP_SEC", 12.0, 0.5, 3600),
         rule=MappingProxyType(
-            {name: _number(env, variable, 0, 0, 60_000) for variable, name in _RULE.items() if variable in env}
+            {name: variables.number(env, variable, 0, 0, 60_000) for variable, name in _RULE.items() if variable in env}
         ),
-        longest_s=_number(env, "VAD_LONGEST_SEC", 7200.0, 1, 36_000),
-        max_dialogue_s=_number(env, "MAX_DIALOGUE_SEC", 120.0, 1, 1800),
-        idle_s=_number(env, "DIALOGUE_IDLE_SEC", 192.0, 1, 86_400),
-        hole_s=_number(env, "DIALOGUE_HOLE_SEC", 2.0, 0, 60),
-        reach_s=_number(env, "DIALOGUE_REACH_SEC", 3600.0, 60, 86_400),
-        minimum_dialogue_ms=int(_number(env, "DIALOGUE_MINIMUM_MS", 0, 0, 600_000)),
-        forget_days=_number(env, "DIALOGUE_FORGET_DAYS", 8.0, 0.01, 60),
+        longest_s=variables.number(env, "VAD_LONGEST_SEC", 7200.0, 1, 36_000),
+        max_dialogue_s=variables.number(env, "MAX_DIALOGUE_SEC", 120.0, 1, 1800),
+        idle_s=variables.number(env, "DIALOGUE_IDLE_SEC", 192.0, 1, 86_400),
+        hole_s=variables.number(env, "DIALOGUE_HOLE_SEC", 2.0, 0, 60),
+        reach_s=variables.number(env, "DIALOGUE_REACH_SEC", 3600.0, 60, 86_400),
+        minimum_dialogue_ms=int(variables.number(env, "DIALOGUE_MINIMUM_MS", 0, 0, 600_000)),
+        forget_days=variables.number(env, "DIALOGUE_FORGET_DAYS", 8.0, 0.01, 60),
     )
 
 
@@ -162,21 +166,21 @@ _RULE: Final = {
 def _asr(env: Mapping[str, str]) -> AsrSettings:
     language = env.get("WHISPER_LANGUAGE", "auto").lower()
     return AsrSettings(
-        mode=_choice(env, "ASR_MODE", "local", ASR_MODES),
+        mode=variables.choice(env, "ASR_MODE", "local", ASR_MODES),
         model_fast=env.get("WHISPER_MODEL_FAST", "base"),
         model_accurate=env.get("WHISPER_MODEL_ACCURATE", "small"),
         compute_type=env.get("WHISPER_COMPUTE_TYPE", "int8"),
-        threads=int(_number(env, "WHISPER_THREADS", 2, 1, 256)),
-        cache=_folder(env, "WHISPER_CACHE_DIR"),
-        beam_size=int(_number(env, "BEAM_SIZE", 5, 1, 20)),
+        threads=int(variables.number(env, "WHISPER_THREADS", 2, 1, 256)),
+        cache=variables.folder(env, "WHISPER_CACHE_DIR"),
+        beam_size=int(variables.number(env, "BEAM_SIZE", 5, 1, 20)),
         language=None if language == "auto" else language,
-        usual_languages=_words(env, "WHISPER_LANGUAGES") or ("ru", "en"),
-        download=_choice(env, "WHISPER_DOWNLOAD", "true", _YES + _NO) in _YES,
-        longest_s=_number(env, "ASR_MAX_AUDIO_SEC", 3600.0, 10, 36_000),
-        logprob_threshold=_number(env, "AVG_LOGPROB_THRESHOLD", -0.7, -10, 0),
-        min_text_ratio=_number(env, "MIN_TEXT_LENGTH_RATIO", 0.5, 0, 100),
-        min_accurate_s=_number(env, "MIN_DURATION_FOR_ACCURATE", 15.0, 0, 36_000),
-        internal_base_url=_address(env, "INGEST_INTERNAL_BASE_URL"),
+        usual_languages=variables.words(env, "WHISPER_LANGUAGES") or ("ru", "en"),
+        download=variables.choice(env, "WHISPER_DOWNLOAD", "true", variables.YES + variables.NO) in variables.YES,
+        longest_s=variables.number(env, "ASR_MAX_AUDIO_SEC", 3600.0, 10, 36_000),
+        logprob_threshold=variables.number(env, "AVG_LOGPROB_THRESHOLD", -0.7, -10, 0),
+        min_text_ratio=variables.number(env, "MIN_TEXT_LENGTH_RATIO", 0.5, 0, 100),
+        min_accurate_s=variables.number(env, "MIN_DURATION_FOR_ACCURATE", 15.0, 0, 36_000),
+        internal_base_url=variables.address(env, "INGEST_INTERNAL_BASE_URL"),
     )
 
 
@@ -184,33 +188,19 @@ def _analysis(env: Mapping[str, str]) -> AnalysisSettings:
     budget = env.get("ANALYSIS_DAILY_BUDGET_USD", "5").lower()
     return AnalysisSettings(
         api_key=env.get("OPENAI_API_KEY", ""),
-        base_url=_address(env, "OPENAI_BASE_URL"),
+        base_url=variables.address(env, "OPENAI_BASE_URL"),
         model=env.get("OPENAI_MODEL", "gpt-4o-mini"),
-        timeout_s=_number(env, "OPENAI_TIMEOUT_SEC", 60.0, 1, 3600),
-        attempts=int(_number(env, "OPENAI_MAX_RETRIES", 3, 1, 20)),
-        first_wait_s=_number(env, "OPENAI_BASE_DELAY_SEC", 1.0, 0, 60),
+        timeout_s=variables.number(env, "OPENAI_TIMEOUT_SEC", 60.0, 1, 3600),
+        attempts=int(variables.number(env, "OPENAI_MAX_RETRIES", 3, 1, 20)),
+        first_wait_s=variables.number(env, "OPENAI_BASE_DELAY_SEC", 1.0, 0, 60),
         prompt_version=env.get("PROMPT_VERSION", "v1"),
-        daily_budget_usd=None if budget == "none" else _number(env, "ANALYSIS_DAILY_BUDGET_USD", 5.0, 0, 1e6),
+        daily_budget_usd=None if budget == "none" else variables.number(env, "ANALYSIS_DAILY_BUDGET_USD", 5.0, 0, 1e6),
         prices=_prices(env),
-        prefilter=_choice(env, "PREFILTER_ENABLED", "true", _YES + _NO) in _YES,
-        prefilter_characters=int(_number(env, "PREFILTER_MIN_TEXT_LEN", 10, 0, 100_000)),
-        prefilter_s=_number(env, "PREFILTER_MIN_DURATION_SEC", 6.0, 0, 36_000),
-        markers=_words(env, "PREFILTER_UPSELL_MARKERS") or None,
+        prefilter=variables.choice(env, "PREFILTER_ENABLED", "true", variables.YES + variables.NO) in variables.YES,
+        prefilter_characters=int(variables.number(env, "PREFILTER_MIN_TEXT_LEN", 10, 0, 100_000)),
+        prefilter_s=variables.number(env, "PREFILTER_MIN_DURATION_SEC", 6.0, 0, 36_000),
+        markers=variables.words(env, "PREFILTER_UPSELL_MARKERS") or None,
     )
-
-
-def _words(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(word.lower() for word in listed(env.get(name, "")))
-
-
-def listed(text: str) -> list[str]:
-    """The items of a list separated by commas or, as seed 002 writes them, of a JSON list of texts."""
-    try:
-        found: Any = json.loads(text)
-    except ValueError:
-        found = None
-    items = [str(item) for item in cast("list[Any]", found)] if isinstance(found, list) else text.split(",")
-    return [item.strip() for item in items if item.strip()]
 
 
 def _jwt_secret(env: Mapping[str, str]) -> str:
@@ -221,46 +211,6 @@ def _jwt_secret(env: Mapping[str, str]) -> str:
             "or leave it out and one is made."
         )
     return secret
-
-
-def _folder(env: Mapping[str, str], name: str) -> Path | None:
-    return Path(env[name]).expanduser().absolute() if name in env else None
-
-
-def _number(env: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:
-    text = env.get(name)
-    if text is None:
-        return default
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not least <= number <= most:
-        raise OperatorError(f"{name}={text} is not a number from {least:g} to {most:g}.")
-    return number
-
-
-def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
-    text = env.get(name, default).lower()
-    if text not in allowed:
-        raise OperatorError(f"{name}={text}: it must be {', '.join(allowed[:-1])} or {allowed[-1]}.")
-    return text
-
-
-def _address(env: Mapping[str, str], name: str) -> str | None:
-    text = env.get(name)
-    if text and not text.startswith(("http://", "https://")):
-        raise OperatorError(f"{name}={text} is not an address: it must begin with http:// or https://.")
-    return text.rstrip("/") if text else None
-
-
-def _zone(env: Mapping[str, str], name: str, default: str) -> str:
-    zone = env.get(name, default)
-    try:
-        zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise OperatorError(f"{name}={zone} is not a time zone name; write one such as Europe/Belgrade.") from error
-    return zone
 
 
 def _prices(env: Mapping[str, str]) -> Mapping[str, tuple[float, float]]:

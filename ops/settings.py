@@ -16,9 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ops import sales_settings
+from ops import railway_settings, sales_settings
 from ops.errors import OperatorError
-from ops.sales_settings import SalesSettings, listed
+from ops.railway_settings import RailwaySettings
+from ops.sales_settings import SalesSettings
+from ops.variables import listed
 
 DEFAULT_DEVICE_NAME = "Entrance Camera"
 DEFAULT_KAFKA_PORT = 9092
@@ -53,6 +55,7 @@ class Settings:
     device_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     schema_registry_url: str | None = None
     sales: SalesSettings = field(default_factory=SalesSettings)
+    railway: RailwaySettings = field(default_factory=RailwaySettings)
 
     @property
     def base_url(self) -> str:
@@ -74,6 +77,11 @@ class Settings:
     def audio_folder(self) -> Path:
         """Where recorded audio lies; below the home unless AUDIO_STORAGE_PATH says otherwise."""
         return self.sales.audio_folder or self.home / "audio_storage"
+
+    @property
+    def static_folder(self) -> Path:
+        """Where `/static` serves from; below the home unless STATIC_PATH says otherwise."""
+        return self.railway.static_folder or self.home / "static"
 
     @property
     def jwt_secret_file(self) -> Path:
@@ -129,6 +137,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Pa
         device_names=_device_names(env),
         schema_registry_url=_url(env, "SCHEMA_REGISTRY_URL"),
         sales=sales_settings.read(env),
+        railway=railway_settings.read(env),
     )
     check_exposure(settings)
     if settings.admin_token == PUBLISHED_TOKEN:
