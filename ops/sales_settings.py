@@ -115,9 +115,7 @@ def read(env: Mapping[str, str]) -> SalesSettings:
         resumable_per_device=int(variables.number(env, "RESUMABLE_UPLOADS_PER_DEVICE", 8, 0, 1000)),
         resumable_s=variables.number(env, "RESUMABLE_UPLOAD_SEC", 86_400.0, 60, 30 * 86_400),
         min_free_bytes=int(variables.number(env, "AUDIO_MIN_FREE_BYTES", 64 << 20, 0, 1 << 40)),
-        keep_days=variables.number(env, "AUDIO_RETENTION_DAYS", 0, 1 / 24, 36_500)
-        if "AUDIO_RETENTION_DAYS" in env
-        else None,
+        keep_days=_keep_days(env),
         internal_token=env.get("INTERNAL_TOKEN", ""),
         jwt_secret=_jwt_secret(env),
         jwt_hours=variables.number(env, "JWT_ACCESS_TOKEN_EXPIRE_HOURS", 24.0, 0.01, 8760),
