@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from schemas.envelope import KeyRing
-from streams import speech
+from streams import persistent, speech
 from streams.doubts import Doubts
 from streams.processors import dialogues, emotion_moments, second_pass, transcription, upsell, voice_activity
 from streams.steps import Emitted, Event, NoState, Step
@@ -41,6 +41,7 @@ class Limits:
 class StateCodec(Generic[S]):
     """How a state begins and how it lies in a snapshot (msgpack). Another `version` makes older snapshots unreadable.
 
+    It may hold maps that are values (`immutables.Map[str, X]`).
     That is no loss: a state without a snapshot is folded from the log. Raise it whenever the step's results change.
     """
 
@@ -53,13 +54,13 @@ class StateCodec(Generic[S]):
 
     def dump(self, state: S) -> bytes:
         """Serialise a state."""
-        return msgspec.msgpack.encode((self.version, state))
+        return persistent.encode((self.version, state))
 
     def load(self, data: bytes) -> S | None:
         """Read a state back; None when it was written by another version or is no such state."""
         try:
             version, raw = msgspec.msgpack.decode(data, type=tuple[int, msgspec.Raw])
-            return msgspec.msgpack.decode(raw, type=self.type) if version == self.version else None
+            return persistent.decode(raw, self.type) if version == self.version else None
         except (msgspec.DecodeError, msgspec.ValidationError):
             return None
 
