@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from api import sales_shapes
+from api.commanding import id_of
 from api.sales_commands import Commands, Wish
 from projections.queries import sales_dialogue, sales_lists
 from projections.queries.database import Connection, Database
@@ -23,10 +24,13 @@ def build(database: Database, commands: Commands, admin: Any) -> APIRouter:
     known = Depends(admin)
 
     @router.post("/rerun/{dialogue_id}", summary="Analyse again", response_model=dict[str, Any])
-    async def rerun(dialogue_id: UUID, caller: str = known) -> Response:
-        """Queued, with the transcript as people have corrected it; the verdict there was goes into the history."""
+    async def rerun(dialogue_id: UUID, request: Request, caller: str = known) -> Response:
+        """Queued, with the transcript as people have corrected it; the verdict there was goes into the history.
+
+        With an `Idempotency-Key` a retry asks for the same analysis, which runs once.
+        """
         dialogue, was_analysed = await database.read(partial(_state, dialogue_id=dialogue_id))
-        await commands.rerun(analysable(dialogue), Wish(caller))
+        await commands.rerun(analysable(dialogue), Wish(caller), id_of(request, caller))
         return sales_shapes.answer(
             {"dialogue_id": dialogue_id, "message": QUEUED, "previous_analysis_archived": was_analysed}
         )

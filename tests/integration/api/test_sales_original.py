@@ -403,3 +403,12 @@ async def test_a_retried_review_is_the_same_review(client: httpx.AsyncClient, lo
     assert (
         elsewhere.json()["review_id"] != made["review_id"] != (await client.post(path, json=said)).json()["review_id"]
     )
+
+
+async def test_a_retried_rerun_asks_for_the_same_analysis(client: httpx.AsyncClient, log: Log) -> None:
+    key, path = {"Idempotency-Key": "k1"}, f"/api/v1/analysis/rerun/{made_id('yes')}"
+    for _ in range(2):
+        assert (await client.post(path, headers=key)).status_code == 200
+    assert (await client.post(path)).status_code == 200
+    asked = [record["request_id"] for event, _, record in log.appended if event == "AnalysisRequested"]
+    assert asked[0] == asked[1] != asked[2]
