@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 from schemas.envelope import KeyRing, unseal
 from schemas.errors import Forgotten, InvalidEvent
 from streams.decisions import Accepted, Command, Fact, Refused
+from streams.marks import USERNAME, mark_of, marks_of
 
 
 class User(msgspec.Struct, frozen=True):
@@ -83,11 +83,6 @@ def evolve(state: State, name: str, record: Mapping[str, Any], ring: KeyRing) ->
             return state
 
 
-def mark_of(username: str, key: bytes) -> str:
-    """A user name's mark under a key: whoever lacks the key learns nothing from it."""
-    return hmac.digest(key, b"username\n" + username.encode(), "sha256")[:16].hex()
-
-
 def _create(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:
     record = command.record
     details = unseal(ring, record["details"], "UserDetails")
@@ -95,7 +90,7 @@ def _create(state: State, command: Command, ring: KeyRing) -> Accepted | Refused
         return Refused("unreadable", "The user's name cannot be read: its key is gone")
     if record["user_id"] in state.users:
         return Refused("user_exists", "User already exists")
-    if any(mark_of(details["username"], key) in state.marks for key in ring.keys.values()):
+    if any(mark in state.marks for mark in marks_of(details["username"], ring, USERNAME)):
         return Refused("username_taken", "Username already exists")
     event = {key: record[key] for key in ("user_id", "details", "is_admin")} | _at(command)
     return Accepted(
