@@ -1,0 +1,90 @@
+"""Decider `faces`: who is known by a face. The face goes into the compacted gallery only, so that it can be deleted.
+
+A person has one face: another one replaces it. Whether two people have the same face is not decided here, since no
+event says what a face looks like: whoever asks has compared (`api.railway.face_desk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import immutables
+import msgspec
+
+from schemas.envelope import KeyRing, unseal
+from schemas.errors import Forgotten, InvalidEvent
+from streams.decisions import Accepted, Command, Fact, Refused
+
+COMMANDS: Final[frozenset[str]] = frozenset({"EnrolFace", "RemoveFace"})
+EVENTS: Final[frozenset[str]] = frozenset({"FaceEnrolled", "FaceRemoved"})
+GALLERY: Final = "faces.gallery"
+TEMPLATE: Final = "FaceTemplate"
+MODELS: Final[dict[str, int]] = {"dlib-resnet-1": 512}
+"""Known ways to describe a face, and how many bytes it takes."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """Everybody who has a face, and the model that described it."""
+
+    models: immutables.Map[str, str] = immutables.Map()
+
+
+def decider(ring: KeyRing) -> tuple[Callable[[State, Command], Accepted | Refused], Callable[..., State]]:
+    """Give (decide, evolve) that open envelopes with this ring."""
+
+    def decide_with_ring(state: State, command: Command) -> Accepted | Refused:
+        return decide(state, command, ring)
+
+    return decide_with_ring, evolve
+
+
+def decide(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:
+    """Give the events of a command, or why not. Removing a face that is not there is done already."""
+    user_id: str = command.record["user_id"]
+    match command.name:
+        case "EnrolFace":
+            return _enrol(state, command, ring)
+        case "RemoveFace" if user_id in state.models:
+            removed = Fact("FaceRemoved", user_id, {"user_id": user_id} | _at(command))
+            return Accepted((removed, _gallery(command, None)))
+        case "RemoveFace":
+            return Accepted()
+        case _:
+            raise InvalidEvent(f"{command.name} is no command for faces.")
+
+
+def evolve(state: State, name: str, record: Mapping[str, Any]) -> State:
+    """Give the state after an event."""
+    match name:
+        case "FaceEnrolled":
+            return State(state.models.set(record["user_id"], record["model"]))
+        case "FaceRemoved" if record["user_id"] in state.models:
+            return State(state.models.delete(record["user_id"]))
+        case _:
+            return state
+
+
+def _enrol(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:
+    record = command.record
+    user_id: str = record["user_id"]
+    if record["face"]["subject"] != f"face/{user_id}":
+        raise InvalidEvent("The face is somebody else's.")
+    template = unseal(ring, record["face"], TEMPLATE)
+    if isinstance(template, Forgotten):
+        return Refused("unreadable", "The face cannot be read: its key is gone")
+    if len(template["vector"]) != MODELS.get(template["model"]):
+        return Refused("unknown_model", "The face was described in a way that is not known here")
+    event = {"user_id": user_id, "model": template["model"], "replaced": user_id in state.models} | _at(command)
+    return Accepted((Fact("FaceEnrolled", user_id, event), _gallery(command, record["face"])))
+
+
+def _gallery(command: Command, face: Any) -> Fact:
+    """The newest of a person's face; none makes the older one go at the next compaction."""
+    user_id: str = command.record["user_id"]
+    record = {"user_id": user_id, "face": face, "at_us": command.at_us}
+    return Fact("GalleryFaceSet", user_id, record, topic=GALLERY)
+
+
+def _at(command: Command) -> dict[str, Any]:
+    return {"at_us": command.at_us, "by": command.record["by"]}
