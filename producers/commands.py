@@ -18,7 +18,6 @@ from schemas.errors import TransientFailure
 from schemas.serde import encode
 
 SOURCE: Final = "/api"
-_Heard = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +134,18 @@ class Writer:
 
 
 class _Ears:
-    """What is heard under one correlation id; opened before the message goes out."""
+    """What is heard under one correlation id; opened before the message goes out.
+
+    A read model may be heard before the decision that it shows: the two come from different processes.
+    """
 
     def __init__(self, replies: ReplyReader) -> None:
         self.id = str(uuid.uuid4())
         self._replies = replies
-        self._heard: asyncio.Queue[_Heard] = asyncio.Queue()
-        self.open = replies.listen(self.id, lambda name, record: self._heard.put_nowait((name, record)))
+        self._decision: dict[str, Any] | None = None
+        self._models: set[str] = set()
+        self._news = asyncio.Event()
+        self.open = replies.listen(self.id, self._hear)
 
     def close(self) -> None:
         """Hear no more."""
@@ -149,26 +153,29 @@ class _Ears:
 
     async def answer(self, deadline: float) -> dict[str, Any] | None:
         """The decision; None when none came in time."""
-        while heard := await self._next(deadline):
-            name, record = heard
-            if name == "CommandAnswered":
-                return record
-        return None
+        await self._until(lambda: self._decision is not None, deadline)
+        return self._decision
 
     async def reply_of(self, model: str, deadline: float) -> bool:
         """Whether the read model told in time that it has the event."""
-        while self.open and (heard := await self._next(deadline)):
-            name, record = heard
-            if name == "Reply" and record["author"] == model:
-                return True
-        return False
+        return self.open and await self._until(lambda: model in self._models, deadline)
 
-    async def _next(self, deadline: float) -> _Heard | None:
+    def _hear(self, name: str, record: dict[str, Any]) -> None:
+        if name == "CommandAnswered":
+            self._decision = record
+        elif name == "Reply":
+            self._models.add(record["author"])
+        self._news.set()
+
+    async def _until(self, heard: Callable[[], bool], deadline: float) -> bool:
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                return await self._heard.get()
+                while not heard():
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
-            return None
+            pass
+        return heard()
 
 
 def _answer(record: Mapping[str, Any], seen: bool) -> CommandAnswer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.envelope import KeyRing
-from streams.deciders import devices, users
+from streams import railway
+from streams.deciders import devices, faces, users
 from streams.decisions import Decider
 from streams.topology import StateCodec
 
@@ -13,6 +14,7 @@ from streams.topology import StateCodec
 def deciders(keyring: KeyRing) -> tuple[Decider[Any], ...]:
     """Every decider; `keyring` opens what is sealed."""
     decide_users, evolve_users = users.decider(keyring)
+    decide_faces, evolve_faces = faces.decider(keyring)
     return (
         Decider(
             name="devices",
@@ -30,5 +32,14 @@ def deciders(keyring: KeyRing) -> tuple[Decider[Any], ...]:
             decide=decide_users,
             evolve=evolve_users,
             state=StateCodec(users.State, version=1),
+        ),
+        railway.decider(keyring),
+        Decider(
+            name="faces",
+            commands="faces.commands",
+            events="faces.events",
+            decide=decide_faces,
+            evolve=evolve_faces,
+            state=StateCodec(faces.State, version=1),
         ),
     )

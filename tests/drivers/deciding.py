@@ -122,8 +122,9 @@ class DecidingSite:
         return self.topics.get(topic, topic)
 
     def deciders(self, *names: str, **changed: Any) -> list[Decider[Any]]:
-        """The table's deciders on this site's topics."""
-        return [at_site(DECIDERS[name], self.prefix, **changed) for name in names or DECIDERS]
+        """The table's deciders on this site's topics; all that it has topics for, unless some are named."""
+        wanted = names or [name for name, one in DECIDERS.items() if one.commands in self.topics]
+        return [at_site(DECIDERS[name], self.prefix, **changed) for name in wanted]
 
     @contextmanager
     def deciding(self, *names: str, **changed: Any) -> Generator[None]:

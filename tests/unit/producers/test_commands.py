@@ -61,6 +61,11 @@ async def test_a_command_is_answered_and_then_seen() -> None:
     assert line.listening == {}
 
 
+async def test_a_read_model_that_is_heard_before_the_answer_counts() -> None:
+    line = Line(("Reply", SEEN), ("CommandAnswered", ANSWERED))
+    assert (await writer(line).command("NamePoint", "p", ASKED, await_model="devices")).seen
+
+
 async def test_an_answer_does_not_wait_for_a_read_model_that_is_late() -> None:
     line = Line(("CommandAnswered", ANSWERED))
     assert not (await writer(line).command("NamePoint", "p", ASKED, await_model="devices")).seen
