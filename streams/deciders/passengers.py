@@ -216,9 +216,9 @@ def _use(state: State, command: Command) -> Accepted | Refused:
     if ticket is None:
         return Refused("ticket_not_found", "Ticket not found")
     if ticket.is_used:
-        return Accepted()
+        return Accepted((), {"is_first": False})
     event = {"ticket_id": record["ticket_id"], "robot_id": record["robot_id"]} | _at(command)
-    return Accepted((Fact("TicketUsed", KEY, event),))
+    return Accepted((Fact("TicketUsed", KEY, event),), {"is_first": True})
 
 
 def _unlinked(command: Command, user_id: str, keycloak_id: str) -> Fact:

@@ -76,8 +76,8 @@ def test_a_place_is_free_when_its_last_ticket_is_cancelled():
 
 def test_a_ticket_is_used_once():
     case = given_passengers(A, issued(ticket()))
-    case.when("UseTicket", USE).then(USED)
-    case.when("UseTicket", USE).then()
+    case.when("UseTicket", USE).then(USED, result={"is_first": True})
+    case.when("UseTicket", USE).then(result={"is_first": False})
 
 
 def test_no_ticket_is_used_that_is_not_there():
