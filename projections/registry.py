@@ -10,6 +10,7 @@ from projections.projectors import (
     emotion_logs,
     emotion_moments,
     person_emotions,
+    railway_access,
     sales_audio,
     sales_dialogues,
     users,
@@ -26,5 +27,6 @@ READ_MODELS: Final[Mapping[str, ReadModel]] = {
         sales_dialogues,
         devices,
         users,
+        railway_access,
     )
 }

@@ -1,0 +1,118 @@
+"""Whose token a request shows: a robot's or a store's. FastAPI dependencies, and the renewal of sessions in use.
+
+A session is looked up at every request, so whoever is revoked is refused as soon as the read model knows. Its life is
+renewed without anybody waiting, at most once in a twelfth of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+from hashlib import sha256
+from typing import Annotated, Any, Final, cast
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPBearer
+
+from api.railway.parts import Railway
+from projections.queries import railway_access
+from schemas.errors import SensoriumError
+
+log = logging.getLogger(__name__)
+
+KEY: Final = "access"
+"""Key of every command about access."""
+ROBOT: Final = "ROBOT"
+STORE: Final = "STORE"
+_LONGEST_TOKEN: Final = 128
+_REMEMBERED: Final = 10_000
+_shown = HTTPBearer(auto_error=False, description="The `token` that `login_code` gave a robot or a store's terminal.")
+Shown = Annotated[Any, Depends(_shown)]
+"""Shows the padlock in the documentation; decides nothing."""
+Component = Callable[..., Awaitable[str]]
+
+
+def robot_of(railway: Railway) -> Component:
+    """A dependency that gives the id of the robot whose token is shown, or raises 401."""
+
+    async def robot(request: Request, _shown: Shown = None) -> str:
+        return await sessions_of(railway).component(request, ROBOT)
+
+    return robot
+
+
+def store_of(railway: Railway) -> Component:
+    """A dependency that gives the id of the store whose terminal's token is shown, or raises 401."""
+
+    async def store(request: Request, _shown: Shown = None) -> str:
+        return await sessions_of(railway).component(request, STORE)
+
+    return store
+
+
+def invalid_credentials() -> HTTPException:
+    """401 in the only words there are for it."""
+    return HTTPException(401, "Invalid credentials")
+
+
+def hash_of(token: str) -> str:
+    """What is stored of a token: SHA-256, hexadecimal."""
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sessions_of(railway: Railway) -> Sessions:
+    """The sessions of this railway; one object for all its servers."""
+    return cast("Sessions", railway.extra.setdefault("sessions", Sessions(railway)))
+
+
+class Sessions:
+    """Looks sessions up and renews those in use."""
+
+    def __init__(self, railway: Railway) -> None:
+        self._railway = railway
+        self._life = timedelta(seconds=railway.options.auth_session_timeout)
+        self._told: dict[str, datetime] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def component(self, request: Request, client_type: str) -> str:
+        """The id of the component that shows a living token of this type. Raises HTTPException 401, Unavailable."""
+        token = _token(request.headers.get("authorization", ""))
+        if token is None:
+            raise invalid_credentials()
+        asked = partial(railway_access.session, token_sha256=hash_of(token))
+        session = await self._railway.database.read(asked)
+        now = self._railway.now()
+        if session is None or session["client_type"] != client_type or session["expires_at"] <= now:
+            raise invalid_credentials()
+        self._keep_alive(session["session_id"], session["expires_at"], now)
+        return str(session["component_id"])
+
+    def _keep_alive(self, session_id: str, expires_at: datetime, now: datetime) -> None:
+        step = self._life / 12
+        told = self._told.get(session_id)
+        if expires_at - now > self._life - step or (told is not None and now - told < step):
+            return
+        self._told[session_id] = now
+        while len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
+        renewing = asyncio.create_task(self._renew(session_id))
+        self._under_way.add(renewing)
+        renewing.add_done_callback(self._under_way.discard)
+
+    async def _renew(self, session_id: str) -> None:
+        """Nobody waits for it: a session may be used while Kafka is away."""
+        record = {"session_id": session_id, "life_ms": self._life // timedelta(milliseconds=1), "by": None}
+        try:
+            await self._railway.writer.tell("RenewSession", KEY, record)
+        except SensoriumError as failure:
+            log.warning("session %s is not renewed: %s", session_id, failure)
+
+
+def _token(header: str) -> str | None:
+    words = header.split()
+    if len(words) != 2 or words[0].lower() != "bearer" or len(words[1]) > _LONGEST_TOKEN:
+        return None
+    return words[1]
