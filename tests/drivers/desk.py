@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -23,15 +22,6 @@ from streams.decisions import Command, Refused
 from tests.drivers.deciding import AT_US, DECIDERS, RING
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 20) -> None:
-    """Await a condition; TimeoutError after so long."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.02)
 
 
 def moment(at_us: int) -> datetime:

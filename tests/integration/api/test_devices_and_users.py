@@ -27,8 +27,8 @@ from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
 from schemas import cloudevents, examples, serde
 from tests.drivers.deciding import RING, DecidingSite
-from tests.drivers.desk import app_of, until
-from tests.drivers.waiting import eventually
+from tests.drivers.desk import app_of
+from tests.drivers.waiting import eventually, until
 
 ADMIN = {"Authorization": "Bearer admin-token"}
 DEVICES, USERS, LOGIN = "/api/v1/admin/devices", "/api/v1/users", "/api/v1/auth/login"

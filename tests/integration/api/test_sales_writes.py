@@ -17,10 +17,10 @@ from projections.projection import starts_of
 from projections.store_models import Models
 from schemas.catalogue import latest
 from tests.drivers import sales, sales_site
-from tests.drivers.desk import until
 from tests.drivers.projecting import Site, site
 from tests.drivers.sales import made_id
 from tests.drivers.sales_site import HEADERS
+from tests.drivers.waiting import until
 from tests.integration.api.test_devices_and_users import is_ready
 from tests.integration.projections.test_sales import append
 

@@ -24,6 +24,7 @@ from schemas import serde
 from schemas.envelope import KeyRing
 from schemas.identity import murmur2_partition
 from schemas.topics import TOPICS
+from tests.drivers.waiting import until
 
 TOKEN = "s3cret"
 RING = KeyRing.parse(KeyRing.fresh_text())
@@ -46,15 +47,6 @@ async def running(bootstrap: str, **options: Any) -> AsyncGenerator[tuple[Gatewa
             yield gateway, client
         finally:
             await gateway.stop()
-
-
-async def until(ready: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Let the loop run until it is so."""
-    pause = threading.Event()
-    deadline = time.monotonic() + timeout_s
-    while not ready():
-        assert time.monotonic() < deadline
-        await asyncio.to_thread(pause.wait, 0.02)
 
 
 class ReadModel:

@@ -35,7 +35,7 @@ from schemas.envelope import KeyRing
 from schemas.topics import TOPICS
 from tests.drivers.broker import Broker
 from tests.drivers.recorders import bearer, device, form, new_id, token_set
-from tests.drivers.waiting import eventually
+from tests.drivers.waiting import eventually, until
 
 RING = KeyRing.parse(KeyRing.fresh_text())
 
@@ -99,14 +99,6 @@ class Owner:
 @pytest.fixture
 def owner(kafka: str) -> Owner:
     return Owner(kafka)
-
-
-async def until(ready: Any, timeout_s: float = 20.0) -> None:
-    """Let the loop run until it is so."""
-    pause, deadline = threading.Event(), time.monotonic() + timeout_s
-    while not ready():
-        assert time.monotonic() < deadline
-        await asyncio.to_thread(pause.wait, 0.02)
 
 
 @contextlib.asynccontextmanager

@@ -24,6 +24,7 @@ from streams.workers.remote_work_leases import Terms
 from streams.workers.remote_work_protocol import ROOT as PATH
 from streams.workers.whisper_models import Shelf, is_at_hand, obtain
 from tests.drivers.speech import JFK, MEDIA, piece, stored, task
+from tests.drivers.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [
@@ -74,15 +75,9 @@ class Site:
         self.serving: list[asyncio.Task[None]] = []
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    async def until(self, condition, seconds: float = 60) -> Any:
-        async with asyncio.timeout(seconds):
-            while not (found := condition()):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-            return found
-
     async def start(self) -> None:
         self.serving.append(asyncio.create_task(self.server.serve()))
-        await self.until(lambda: self.server.started)
+        await until(lambda: self.server.started)
 
     async def open(self) -> None:
         """Start what is behind the front."""
@@ -91,7 +86,7 @@ class Site:
         )
         behind = self.behind = Server(config)
         self.serving.append(asyncio.create_task(behind.serve()))
-        await self.until(lambda: behind.started)
+        await until(lambda: behind.started)
 
     def worker(self, name: str, **environ: str) -> subprocess.Popen[bytes]:
         """A worker with nothing but the address, the token and the models."""
@@ -173,7 +168,7 @@ async def test_kill_9_of_a_worker_gives_its_dialogue_to_the_next(site: Site) -> 
     await site.open()
     doomed = site.worker("doomed")
     asked = asyncio.create_task(site.workers(dialogue(site, "d1")))
-    await site.until(lambda: "doomed" in site.leased_by() and site.front.fetched)
+    await until(lambda: "doomed" in site.leased_by() and site.front.fetched)
     doomed.send_signal(signal.SIGKILL)
     site.worker("next")
     assert (await asyncio.wait_for(asked, 120))["worker"] == "next"
@@ -182,7 +177,7 @@ async def test_kill_9_of_a_worker_gives_its_dialogue_to_the_next(site: Site) -> 
 
 async def test_without_the_process_asr_a_worker_waits_and_comes_back(site: Site) -> None:
     site.worker("w1")
-    await site.until(lambda: "answers 503" in site.log("w1"))
+    await until(lambda: "answers 503" in site.log("w1"))
     await site.open()
     heard = await asyncio.wait_for(site.workers(dialogue(site, "d1")), 90)
     assert np.isclose(heard["audio_s"], 10.9)

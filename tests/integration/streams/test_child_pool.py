@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 from schemas.errors import InvalidEvent, TransientFailure
 from streams.steps import WorkFailed
 from streams.workers.pool import ChildLimits, ChildPool
-from tests.drivers.waiting import eventually
+from tests.drivers.waiting import eventually, until
 
 TARGET = "tests.drivers.heavy_work:open_worker"
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,10 +33,6 @@ async def pool(
         yield made
     finally:
         await made.close()
-
-
-async def until(predicate: Callable[[], Any]) -> None:
-    await asyncio.to_thread(eventually, predicate)
 
 
 def running(pid: int) -> bool:

@@ -20,7 +20,8 @@ from api.sign_in import SignIn, SignInOptions
 from projections.queries.errors import Unavailable
 from schemas.errors import TransientFailure
 from tests.drivers.deciding import RING
-from tests.drivers.desk import Desk, app_of, until
+from tests.drivers.desk import Desk, app_of
+from tests.drivers.waiting import until
 
 SECRET = "s" * 32
 ADMIN = {"Authorization": "Bearer admin-token"}

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,7 @@ from tests.drivers.recorders import (
     form,
     new_id,
 )
+from tests.drivers.waiting import until
 
 
 @pytest.fixture
@@ -467,13 +468,6 @@ class TestLimits:
             )
             assert (answer.status_code, answer.json()) == (408, {"detail": detail})
             assert answer.headers["connection"] == "close"
-
-
-async def until(ready: Callable[[], bool]) -> None:
-    """Let the loop run until it is so."""
-    async with asyncio.timeout(20):
-        while not ready():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.01)
 
 
 class hanging:  # noqa: N801 - reads as a sentence in `async with`

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from producers.forwarding import Forwarder
+from tests.drivers.waiting import until
 
 
 class Behind:
@@ -60,9 +61,7 @@ async def behind(tmp_path: Path) -> AsyncGenerator[tuple[Behind, str]]:
     app, path = Behind(), str(tmp_path / "s")
     server = Server(uvicorn.Config(app, uds=path, log_level="critical", lifespan="off"))
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(20):
-        while not server.started:  # noqa: ASYNC110 - uvicorn tells no other way
-            await asyncio.sleep(0.01)
+    await until(lambda: server.started)
     yield app, f"unix:{path}"
     server.should_exit = server.force_exit = True
     await serving

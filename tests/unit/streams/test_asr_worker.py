@@ -24,6 +24,7 @@ from streams.workers.remote_work import RemoteWorkers
 from streams.workers.remote_work_app import app
 from streams.workers.remote_work_leases import Terms
 from tests.drivers.speech import task, transcript
+from tests.drivers.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 PIECE = {"chunk_id": "c", "chunk_start_us": 0, "sha256": "s", "stored_path": "p", "start_ms": 0, "end_ms": 9}
@@ -75,11 +76,6 @@ class Elsewhere:
         self.running = self.running or asyncio.create_task(self.agent.run())
         return asyncio.create_task(self.server(task([PIECE], name)))
 
-    async def until(self, condition) -> None:
-        async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-
     async def close(self) -> None:
         self.stop.set()
         self.go_on.set()
@@ -102,14 +98,14 @@ async def test_it_leases_hears_and_hands_in(place):
     place.go_on.set()
     assert [(await one)["text"] for one in asked] == ["Да.", "Да."]
     assert place.heard == ["d1/1/FAST", "d2/1/FAST"]
-    await place.until(lambda: place.agent.tally.done == 2)
+    await until(lambda: place.agent.tally.done == 2)
     assert place.agent.tally.audio_s == 40.0
 
 
 async def test_slow_work_keeps_its_lease():
     place = Elsewhere(lease_s=0.2)
     asked = place.begin()
-    await place.until(lambda: place.cable.paths.count("heartbeat") >= 8)  # 8 x 0.05 s: twice the lease
+    await until(lambda: place.cable.paths.count("heartbeat") >= 8)  # 8 x 0.05 s: twice the lease
     place.go_on.set()
     assert (await asked)["text"] == "Да."
     assert place.heard == ["d/1/FAST"]
@@ -119,10 +115,10 @@ async def test_slow_work_keeps_its_lease():
 async def test_what_was_heard_while_the_server_was_away_is_handed_in_when_it_is_back():
     place = Elsewhere(lease_s=0.1)
     asked = place.begin()
-    await place.until(lambda: place.heard)
+    await until(lambda: place.heard)
     place.cable.cut = True
     place.go_on.set()
-    await place.until(lambda: place.cable.failures > 3 and place.server.book.entries["d/1/FAST"].losses)
+    await until(lambda: place.cable.failures > 3 and place.server.book.entries["d/1/FAST"].losses)
     place.cable.cut = False
     assert (await asked)["text"] == "Да."
     assert place.heard == ["d/1/FAST"]  # the lease was over, the result was good all the same
@@ -132,7 +128,7 @@ async def test_what_was_heard_while_the_server_was_away_is_handed_in_when_it_is_
 async def test_an_absent_server_is_asked_again_and_again(place):
     place.cable.cut = True
     asked = place.begin()
-    await place.until(lambda: place.cable.failures > 3)
+    await until(lambda: place.cable.failures > 3)
     place.go_on.set()
     place.cable.cut = False
     assert await asked
@@ -141,9 +137,9 @@ async def test_an_absent_server_is_asked_again_and_again(place):
 async def test_a_lost_lease_stops_the_work():
     place = Elsewhere(lease_s=0.2)
     asked = place.begin()
-    await place.until(lambda: place.heard)
+    await until(lambda: place.heard)
     place.server.book.entries["d/1/FAST"].lease_id = "another's"
-    await place.until(lambda: place.cancelled)
+    await until(lambda: place.cancelled)
     assert place.cancelled == ["d/1/FAST"]
     asked.cancel()
     await place.close()
@@ -155,13 +151,13 @@ async def test_a_failure_is_told_as_what_it_is(place, verdict):
     place.go_on.set()
     with pytest.raises(type(verdict), match=str(verdict)):
         await place.begin()
-    await place.until(lambda: place.agent.tally.failed == 1)
+    await until(lambda: place.agent.tally.failed == 1)
 
 
 async def test_a_stop_lets_the_work_finish(place):
     place.agent.pace = Pace(poll_s=0.05, grace_s=10)
     asked = place.begin()
-    await place.until(lambda: place.heard)
+    await until(lambda: place.heard)
     place.stop.set()
     place.go_on.set()
     assert (await asked)["text"] == "Да."
@@ -170,7 +166,7 @@ async def test_a_stop_lets_the_work_finish(place):
 
 async def test_a_stop_gives_back_what_takes_too_long(place):
     asked = place.begin()
-    await place.until(lambda: place.heard)
+    await until(lambda: place.heard)
     place.stop.set()
     await place.running
     assert place.cancelled == ["d/1/FAST"]
@@ -182,7 +178,7 @@ async def test_a_stop_gives_back_what_takes_too_long(place):
 async def test_a_stop_does_not_wait_for_work_that_may_come(place):
     place.agent.pace = Pace(poll_s=30)
     place.running = asyncio.create_task(place.agent.run())
-    await place.until(lambda: place.cable.paths)
+    await until(lambda: place.cable.paths)
     place.stop.set()
     async with asyncio.timeout(5):
         await place.running
@@ -192,7 +188,7 @@ async def test_a_wrong_token_is_told_and_tried_again(place, caplog):
     stranger = Client("http://server", "other", transport=place.cable)
     agent = Agent(stranger, place.hear, lambda: {"FAST": "base"}, "w1", place.stop, PACE)
     place.running = asyncio.create_task(agent.run())
-    await place.until(lambda: caplog.text.count("Invalid internal token") > 1)
+    await until(lambda: caplog.text.count("Invalid internal token") > 1)
     place.stop.set()
     await place.running
     await stranger.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from streams.runtime.patience import Patience
 from streams.steps import Emitted, Event, NoState, PreparationFailed, WorkFailed
 from streams.topology import STATELESS, Limits, Processor, StateCodec
 from tests.drivers.streaming import Counted, MemoryPast, MemoryPublisher, at_once, points, settle
+from tests.drivers.waiting import until
 
 OUT = "emotion.moments"
 
@@ -113,12 +114,6 @@ class World:
         return self.lanes.marks(1)[0].next_offset
 
 
-async def until(predicate: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not predicate():  # noqa: ASYNC110 - what is waited for is the lanes' own business
-            await asyncio.sleep(0)
-
-
 async def test_the_step_sees_what_was_prepared_and_nothing_where_nothing_was_asked() -> None:
     world = World()
     await world.take("a", "light", "b")
@@ -131,13 +126,13 @@ async def test_several_are_prepared_at_once_and_the_steps_keep_the_order() -> No
     world = World()
     world.smithy.held = True
     await world.take("a", "b", "c", "d")
-    await until(lambda: len(world.smithy.begun) == 2)
+    await until(lambda: len(world.smithy.begun) == 2, interval=0)
     world.smithy.gates["b"].set()
-    await until(lambda: world.smithy.ended == ["b"])
+    await until(lambda: world.smithy.ended == ["b"], interval=0)
     assert (world.said, world.next_offset()) == ([], 0), "b waits for a, and so does c"
     assert world.smithy.begun == ["a", "b"]
     world.smithy.gates["a"].set()
-    await until(lambda: len(world.smithy.begun) == 4)
+    await until(lambda: len(world.smithy.begun) == 4, interval=0)
     assert world.said == ["a", "b"]
     assert world.lanes.sight.preparing == 2
     for one in "dc":
@@ -154,7 +149,7 @@ async def test_a_partition_does_not_wait_for_another() -> None:
     other = Record(first.topic, 1, 0, 0, b"e", points("b"))
     await world.lanes.take([first, other], 1)
     world.smithy.gates["b"].set()
-    await until(lambda: world.said == ["b"])
+    await until(lambda: world.said == ["b"], interval=0)
     world.smithy.gates["a"].set()
     await world.done()
     assert world.said == ["b", "a"]
@@ -207,7 +202,7 @@ async def test_an_outage_pauses_and_never_dead_letters(outage: Exception) -> Non
     world = World()
     world.smithy.failures["a"] = [outage] * 20
     await world.take("a")
-    await until(lambda: world.lanes.waiting)
+    await until(lambda: world.lanes.waiting, interval=0)
     await world.done()
     assert world.said == ["a"]
     assert len(world.pauses) == 20
@@ -277,9 +272,9 @@ async def test_with_a_new_generation_what_is_under_way_is_given_up_at_once() -> 
     world.smithy.held = True
     records = world.posted("a", "b")
     await world.lanes.take(records, 1)
-    await until(lambda: len(world.smithy.begun) == 2)
+    await until(lambda: len(world.smithy.begun) == 2, interval=0)
     world.lanes.renew(2)
-    await until(lambda: len(world.smithy.cancelled) == 2)
+    await until(lambda: len(world.smithy.cancelled) == 2, interval=0)
     await world.lanes.take(records, 1)
     assert world.lanes.partitions == [], "what comes late of a generation that is over is not begun"
     world.smithy.held = False
@@ -292,7 +287,7 @@ async def test_closing_gives_up_what_is_under_way() -> None:
     world = World()
     world.smithy.held = True
     await world.take("a")
-    await until(lambda: world.smithy.begun)
+    await until(lambda: world.smithy.begun, interval=0)
     await world.lanes.close()
     assert world.smithy.cancelled == ["a"]
     assert world.next_offset() == 0
