@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from api.railway.parts import Railway
+from api.railway.unfit import unfit
 from projections.queries.errors import Unavailable
 
 AsgiApp = Callable[[Any, Any, Any], Any]
@@ -96,6 +98,7 @@ def _app(name: str, routers: Sequence[Build], railway: Railway) -> FastAPI:
         app.include_router(router, prefix="/v1")
         app.include_router(router, include_in_schema=False)
     app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(RequestValidationError, unfit)
     return app
 
 

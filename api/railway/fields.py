@@ -49,7 +49,9 @@ def _utc(value: datetime) -> datetime:
 
 Id = Annotated[str, BeforeValidator(_id), Field(json_schema_extra={"format": "uuid"})]
 """A UUID of 36 characters in any letter case; lower case inside."""
-Text = Annotated[str, AfterValidator(_clean)]
+STORABLE: Final = AfterValidator(_clean)
+"""Of a text: that PostgreSQL can hold it. A length goes before it: Annotated[str, Field(max_length=50), STORABLE]."""
+Text = Annotated[str, STORABLE]
 """Text that PostgreSQL can hold; add a length with Field."""
 Int32 = Annotated[int, Field(ge=-INT32 - 1, le=INT32)]
 Count = Annotated[int, Field(ge=1, le=INT32)]
