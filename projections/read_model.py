@@ -105,3 +105,5 @@ class ReadModel:
     checksums: Mapping[str, str]
     """Table -> a FROM clause and the hashed columns, as `columns | from`; see checksums.py."""
     bulk: BulkLoad | None = None
+    needs: str | None = None
+    """A PostgreSQL extension whose types its tables have; it is made in `public`, once."""

@@ -14,7 +14,7 @@ from projections import migrations
 from projections.projection import PositionGone, Projection, starts_of
 from projections.read_model import ReadModel, Target
 from projections.registry import READ_MODELS
-from projections.store import Fenced, Store, translated
+from projections.store import ExtensionMissing, Fenced, Store, translated
 from projections.store_models import Models, Version
 from schemas.envelope import KeyRing
 from schemas.errors import SensoriumError, TransientFailure
@@ -183,7 +183,10 @@ def _prepare(site: Site) -> None:
     with Models(site.database_url) as models, LogReader(site.bootstrap, f"projector-{site.instance}") as reader:
         for model in site.read_models.values():
             if models.live(model.name) is None:
-                models.ensure_live(model, starts_of(model, reader))
+                try:
+                    models.ensure_live(model, starts_of(model, reader))
+                except ExtensionMissing as missing:
+                    log.error("%s", missing)  # noqa: TRY400 - a sentence for the operator
 
 
 def _reconcile(site: Site, versions: list[Version], runners: dict[tuple[str, str], Runner]) -> None:

@@ -33,6 +33,18 @@ class Fenced(SensoriumError):
     """Somebody else moved the checkpoint, or this version is no longer what it was: nothing was written."""
 
 
+class ExtensionMissing(SensoriumError):
+    """PostgreSQL lacks an extension that a read model needs."""
+
+    def __init__(self, model: str, extension: str, why: str) -> None:
+        names = {"vector": "pgvector"}
+        super().__init__(
+            f"The read model {model} needs PostgreSQL's extension {names.get(extension, extension)} in the schema"
+            f" public, which cannot be had here ({why}). Install it and start the projector again; all other read"
+            " models go on without it."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How far a version has read one partition, and of which incarnation of the topic."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, cast
 import psycopg
 
 from projections.read_model import ReadModel
-from projections.store import Checkpoint, Position, translated
+from projections.store import Checkpoint, ExtensionMissing, Position, translated
 
 FIRST_START_LOCK: Final = 5_361_002  # advisory lock: of two processes that start together one makes version 1
 
@@ -102,6 +102,8 @@ class Models:
         phase = "loading" if loading else "following"
         name, until_ms = as_of or (None, None)
         with translated(), self.transaction():
+            if model.needs:
+                self._extend(model.name, model.needs)
             self.run(f"CREATE SCHEMA {schema}")
             self.run(model.ddl(schema))
             if model.bulk and loading:
@@ -199,6 +201,18 @@ class Models:
         with translated():
             for _ in self.connection.notifies(timeout=timeout_s, stop_after=1):
                 pass
+
+    def _extend(self, model: str, extension: str) -> None:
+        """Make an extension unless it is there. Raises ExtensionMissing."""
+        placed = "SELECT nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = %s"
+        found = self.run(placed, extension)
+        if not found:
+            try:
+                self.connection.execute(cast("Any", f"CREATE EXTENSION {extension} SCHEMA public"))
+            except (psycopg.NotSupportedError, psycopg.ProgrammingError, psycopg.errors.UndefinedFile) as error:
+                raise ExtensionMissing(model, extension, str(error).split("\n")[0]) from error
+        elif found[0][0] != "public":
+            raise ExtensionMissing(model, extension, f"it is in the schema {found[0][0]}")
 
     def _next_number(self, model: str) -> int:
         rows = self.run("SELECT COALESCE(max(version), 0) + 1 FROM sensorium.models WHERE model = %s", model)

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
+from api.railway import faces
 from api.railway.parts import Railway
 from api.railway.unfit import unfit
 from projections.queries.errors import Unavailable
@@ -19,7 +20,7 @@ Build = Callable[[Railway], APIRouter]
 
 BASE: Final[Sequence[Build]] = ()
 STORE: Final[Sequence[Build]] = ()
-FACE: Final[Sequence[Build]] = ()
+FACE: Final[Sequence[Build]] = (faces.build,)
 """The routers of each server; a new file of routes is one more line."""
 
 LIMITS: Final[Mapping[str, int]] = {"/base_api": 100 << 20, "/store_api": 1 << 20, "/face_api": 16 << 20}

@@ -77,7 +77,8 @@ def _now() -> datetime:
 class Railway:
     """Everything but the routes. `client` tells the address a request really comes from.
 
-    `admin` guards `/admin`, `/user-provider` and the face server; `person` gives the passenger of an access token.
+    `admin` guards `/admin` and `/user-provider`, `biometrics` the face server (None: as `admin`, which is weaker where
+    neighbours come in without a token); `person` gives the passenger of an access token.
     """
 
     database: Database
@@ -86,6 +87,7 @@ class Railway:
     admin: Admits
     person: Callable[..., Awaitable[str]] | None = None
     faces: Faces | None = None
+    biometrics: Admits | None = None
     options: RailwayOptions = field(default_factory=RailwayOptions)
     client: Callable[[Request], str] = _peer
     now: Callable[[], datetime] = _now

@@ -76,7 +76,8 @@ def _enrol(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:
     if len(template["vector"]) != MODELS.get(template["model"]):
         return Refused("unknown_model", "The face was described in a way that is not known here")
     event = {"user_id": user_id, "model": template["model"], "replaced": user_id in state.models} | _at(command)
-    return Accepted((Fact("FaceEnrolled", user_id, event), _gallery(command, record["face"])))
+    happened = (Fact("FaceEnrolled", user_id, event), _gallery(command, record["face"]))
+    return Accepted(happened, {"replaced": event["replaced"]})
 
 
 def _gallery(command: Command, face: Any) -> Fact:

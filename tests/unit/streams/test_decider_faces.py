@@ -23,7 +23,7 @@ def test_a_face_is_enrolled_and_lies_in_the_gallery_only():
     case = given().when("EnrolFace", ENROL)
     assert isinstance(case.verdict, Accepted)
     assert [(one.topic, one.key) for one in case.verdict.events] == [(None, ANNA), ("faces.gallery", ANNA)]
-    case.then(ENROLLED, SET)
+    case.then(ENROLLED, SET, result={"replaced": False})
 
 
 def test_another_face_replaces_the_first():
