@@ -247,6 +247,12 @@ TABLE: Final[tuple[Rule, ...]] = (
         PATCH /base_api/admin/user/{user_id}/face
         DELETE /base_api/admin/user/face
         DELETE /base_api/admin/users/{user_id}
+        """,
+    ),
+    *_rules(
+        Door.TOKEN,
+        "security",
+        """
         POST /face_api/face
         POST /face_api/search
         DELETE /face_api/face/{user_id}
@@ -303,8 +309,8 @@ TABLE: Final[tuple[Rule, ...]] = (
         PATCH /base_api/user-provider/users/{user_id}
         DELETE /base_api/user-provider/users/{user_id}
         GET /base_api/user-provider/users/id/{user_id}
-        GET /base_api/user-provider/users/username/{username}
-        GET /base_api/user-provider/users/email/{email}
+        GET /base_api/user-provider/users/username/{username:path}
+        GET /base_api/user-provider/users/email/{email:path}
         GET /base_api/user-provider/users/validate
         GET /base_api/user-provider/users/all
         """,
@@ -326,6 +332,7 @@ TABLE: Final[tuple[Rule, ...]] = (
         """
         POST /base_api/robot/identification
         POST /base_api/robot/ticket_validation
+        POST /base_api/robot/ticket_check
         POST /base_api/robot/user/current_ticket
         GET /base_api/robot/user/{user_id}
         POST /base_api/robot/determine_destination

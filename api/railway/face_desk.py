@@ -112,10 +112,7 @@ class FaceDesk:
         access = _Access("enrol", by, user_id)
         vector = await self._only_face(image, access)
         async with self._enrolling:
-            near = await self._nearest(vector, but=user_id)
-            if near is not None and near.distance < self._options.match_distance:
-                await self._tell(access, "taken", near.distance)
-                raise FaceTaken
+            await self._keep_apart(vector, access)
             template = {"model": MODEL, "vector": vector}
             record = {
                 "user_id": user_id,
@@ -126,6 +123,11 @@ class FaceDesk:
             answer = await self._decided(request, "EnrolFace", record, meant)
         replaced = bool((answer or {}).get("replaced"))
         await self._tell(_Access("replace" if replaced else "enrol", by, user_id), "done")
+
+    async def check(self, user_id: str, image: str, by: str | None) -> None:
+        """Whether a picture could stand for a person. Raises Unrecognisable, FaceTaken."""
+        access = _Access("check", by, user_id)
+        await self._keep_apart(await self._only_face(image, access), access)
 
     async def search(self, image: str, by: str | None) -> str | None:
         """Whose face the largest one in a picture is; None: nobody known. Raises Unrecognisable."""
@@ -160,6 +162,13 @@ class FaceDesk:
         ids = await self._database.read(lambda connection: faces.everybody(connection, self._keyring))
         await self._tell(_Access("list", by), str(len(ids)))
         return ids
+
+    async def _keep_apart(self, vector: bytes, access: _Access) -> None:
+        """Raise FaceTaken for a face of somebody else."""
+        near = await self._nearest(vector, but=access.user_id)
+        if near is not None and near.distance < self._options.match_distance:
+            await self._tell(access, "taken", near.distance)
+            raise FaceTaken
 
     async def _only_face(self, image: str, access: _Access) -> bytes:
         found = await self._faces(image, access)

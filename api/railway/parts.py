@@ -33,6 +33,10 @@ class Faces(Protocol):
         """Let this picture stand for a person. Raises Unrecognisable, FaceTaken."""
         ...
 
+    async def check(self, user_id: str, image: str, by: str | None) -> None:
+        """Whether this picture could stand for a person. Raises Unrecognisable, FaceTaken."""
+        ...
+
     async def search(self, image: str, by: str | None) -> str | None:
         """Whose face it is; None: nobody known. Raises Unrecognisable."""
         ...
