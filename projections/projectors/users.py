@@ -1,4 +1,4 @@
-"""Read model `users`: who may sign in. Names and password hashes are opened here; whose key is gone has no row."""
+"""Read model `users`: who may sign in, in `sales_users`. Names and hashes are opened here; no key, no row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 LOCKED: Final = "!"
 """A hash that no password has: of who changed it with a key that is gone."""
 _TABLES: Final = """
-CREATE TABLE {s}.users (
+CREATE TABLE {s}.sales_users (
     user_id         uuid PRIMARY KEY,
     username        varchar(64) NOT NULL UNIQUE,
     password_hash   text NOT NULL,
@@ -35,16 +35,16 @@ CREATE TABLE {s}.users (
 """
 _AT: Final = "'epoch'::timestamptz + %s * interval '1 microsecond'"
 _CREATE: Final = f"""
-INSERT INTO users VALUES (%s, %s, %s, %s, %s, true, {_AT}, NULL, %s, %s, %s)
+INSERT INTO sales_users VALUES (%s, %s, %s, %s, %s, true, {_AT}, NULL, %s, %s, %s)
 ON CONFLICT (user_id) DO NOTHING
 """  # noqa: S608 - made of constants
 _CHANGE: Final = """
-UPDATE users SET is_admin = COALESCE(%s, is_admin), is_active = COALESCE(%s, is_active),
+UPDATE sales_users SET is_admin = COALESCE(%s, is_admin), is_active = COALESCE(%s, is_active),
     full_name = COALESCE(%s, full_name), password_hash = COALESCE(%s, password_hash),
     topic = %s, kafka_partition = %s, kafka_offset = %s
 WHERE user_id = %s
 """
-_SIGN_IN: Final = f"UPDATE users SET last_login_at = GREATEST(last_login_at, {_AT}) WHERE user_id = %s"  # noqa: S608
+_SIGN_IN: Final = f"UPDATE sales_users SET last_login_at = GREATEST(last_login_at, {_AT}) WHERE user_id = %s"  # noqa: S608
 
 
 @dataclass(slots=True)
@@ -97,7 +97,9 @@ def _write(transaction: Transaction, event: Event, user_id: UUID, details: dict[
     match event.name:
         case "UserCreated" if isinstance(details, dict):
             # The decider holds names apart: whoever has it here is one whose key is gone.
-            transaction.run("DELETE FROM users WHERE username = %s AND user_id <> %s", details["username"], user_id)
+            transaction.run(
+                "DELETE FROM sales_users WHERE username = %s AND user_id <> %s", details["username"], user_id
+            )
             names = (details["username"], details["password_hash"] or LOCKED, details["full_name"] or "")
             transaction.run(_CREATE, user_id, *names, body["is_admin"], body["at_us"], *place)
         case "UserCreated":
@@ -109,7 +111,7 @@ def _write(transaction: Transaction, event: Event, user_id: UUID, details: dict[
             changes = (body["is_admin"], body["is_active"], told["full_name"], told["password_hash"])
             transaction.run(_CHANGE, *changes, *place, user_id)
         case "UserDeleted":
-            transaction.run("DELETE FROM users WHERE user_id = %s", user_id)
+            transaction.run("DELETE FROM sales_users WHERE user_id = %s", user_id)
         case "UserSignedIn":
             transaction.run(_SIGN_IN, body["at_us"], user_id)
         case _:
@@ -140,7 +142,7 @@ READ_MODEL = ReadModel(
     name="users",
     topics=("users.events",),
     ddl=tables,
-    views={"users": _COLUMNS},
+    views={"sales_users": _COLUMNS},
     projector=Users,
-    checksums={"users": f"{', '.join(_COLUMNS)} | {{s}}.users"},
+    checksums={"sales_users": f"{', '.join(_COLUMNS)} | {{s}}.sales_users"},
 )

@@ -1,4 +1,4 @@
-"""People who may sign in. Reads `users`; the password's hash is read for signing in and goes nowhere else."""
+"""People who may sign in. Reads `sales_users`; the password's hash is read for signing in and goes nowhere else."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from projections.queries.database import Connection
 
 _USERS: Final = """
-    SELECT user_id::text AS user_id, username, full_name, is_admin, is_active, created_at, last_login_at FROM users
+    SELECT user_id::text AS user_id, username, full_name, is_admin, is_active, created_at, last_login_at
+    FROM sales_users
     WHERE %(user_id)s::uuid IS NULL OR user_id = %(user_id)s
     ORDER BY created_at, user_id
 """
 _BY_NAME: Final = """
     SELECT user_id::text AS user_id, username, full_name, is_admin, is_active, created_at, last_login_at, password_hash
-    FROM users WHERE username = %s
+    FROM sales_users WHERE username = %s
 """
 
 

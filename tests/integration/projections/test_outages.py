@@ -126,15 +126,16 @@ def test_migrations_go_up_and_down_and_notice_edits(
     kafka_bootstrap: str, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with site(kafka_bootstrap, database_url) as there:
-        assert [step.applied_at for step in migrations.history(database_url)] == [None, None]
-        assert migrations.up(database_url) == ["0001_control", "0002_emotion_points"]
+        assert [step.applied_at for step in migrations.history(database_url)] == [None, None, None]
+        assert migrations.up(database_url) == ["0001_control", "0002_emotion_points", "0003_sales_users"]
         assert migrations.up(database_url) == []
         assert migrations.history(database_url)[0].applied_at is not None
+        assert migrations.down(database_url) == "0003_sales_users"
         assert migrations.down(database_url) == "0002_emotion_points"
         assert migrations.down(database_url) == "0001_control"
         assert migrations.down(database_url) is None
         assert there.one("SELECT to_regclass('sensorium.models')") is None
-        assert migrations.up(database_url) == ["0001_control", "0002_emotion_points"]
+        assert migrations.up(database_url) == ["0001_control", "0002_emotion_points", "0003_sales_users"]
         for file in migrations.HERE.glob("*.sql"):
             (tmp_path / file.name).write_text(file.read_text() + "-- edited\n")
         monkeypatch.setattr(migrations, "HERE", tmp_path)

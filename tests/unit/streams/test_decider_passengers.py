@@ -60,7 +60,7 @@ def test_a_name_is_free_when_its_last_bearer_is_gone():
 
 @pytest.mark.parametrize(("field", "value"), [("username", "anna"), ("email", "anna@example.org")])
 def test_a_username_and_an_email_belong_to_one_passenger(field: str, value: str):
-    other = passenger(BORIS, name="Б", **{field: value})
+    other = passenger(BORIS, RING, name="Б", **{field: value})
     given_passengers(added(A)).when("AddPassenger", adding(other)).refused(f"{field}_taken", EXISTS)
     given_passengers(added(A), removed()).when("AddPassenger", adding(other)).then(added(other))
 
