@@ -161,10 +161,12 @@ def with_session(state: State, record: Mapping[str, Any]) -> State:
     owner = component(state, record["client_type"], record["component_id"])
     if owner is None:
         return state
-    kept = tuple(one for one in owner.sessions if one.expires_us > record["at_us"])
-    gone = [one.session_id for one in owner.sessions if one.expires_us <= record["at_us"]]
-    changed = msgspec.structs.replace(owner, sessions=(*kept, Session(record["session_id"], record["expires_us"])))
-    sessions = _without(state.sessions, gone).set(record["session_id"], owner.key)
+    new = Session(record["session_id"], record["expires_us"])
+    others = [one for one in owner.sessions if one.session_id != new.session_id]
+    kept = tuple(one for one in others if one.expires_us > record["at_us"])
+    gone = [one.session_id for one in others if one.expires_us <= record["at_us"]]
+    changed = msgspec.structs.replace(owner, sessions=(*kept, new))
+    sessions = _without(state.sessions, gone).set(new.session_id, owner.key)
     return _replace(state, components=state.components.set(owner.key, changed), sessions=sessions)
 
 

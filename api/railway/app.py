@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
-from api.railway import faces
+from api.railway import cards, component_sign_in, engineers, faces
 from api.railway.parts import Railway
 from api.railway.unfit import unfit
 from projections.queries.errors import Unavailable
@@ -18,7 +18,11 @@ from projections.queries.errors import Unavailable
 AsgiApp = Callable[[Any, Any, Any], Any]
 Build = Callable[[Railway], APIRouter]
 
-BASE: Final[Sequence[Build]] = ()
+BASE: Final[Sequence[Build]] = (
+    component_sign_in.build,
+    engineers.build,
+    cards.build,
+)
 STORE: Final[Sequence[Build]] = ()
 FACE: Final[Sequence[Build]] = (faces.build,)
 """The routers of each server; a new file of routes is one more line."""

@@ -96,6 +96,10 @@ _PRIVILEGES: Final = (
 )
 _NO_CARD: Final = "DELETE FROM auth_cards WHERE engineer_id = %s"
 _NO_CHALLENGES: Final = "DELETE FROM component_challenges WHERE client_type = %s AND component_id = %s"
+_OLD_SESSIONS: Final = (
+    f"DELETE FROM component_sessions WHERE expires_at <= {_AT} OR session_id = %s OR token_sha256 = %s"  # noqa: S608
+)
+_OLD_CHALLENGES: Final = f"DELETE FROM component_challenges WHERE expires_at <= {_AT} OR challenge_id = %s"  # noqa: S608
 _RENEW: Final = f"UPDATE component_sessions SET expires_at = {_AT} WHERE session_id = %s"  # noqa: S608
 _END: Final = f"UPDATE component_sessions SET ended_at = {_AT}, end_reason = %s WHERE session_id = %s"  # noqa: S608
 
@@ -213,10 +217,8 @@ def _challenge_issued(event: Event) -> Sequence[Statement]:
     """Expired ones go: their time is the log's, so a replay agrees."""
     body = event.body
     told = (body["client_type"], _uuid(event, "component_id"), body["at_us"], body["expires_us"])
-    return (
-        (f"DELETE FROM component_challenges WHERE expires_at <= {_AT}", (body["at_us"],)),  # noqa: S608
-        (_NEW_CHALLENGE, (_uuid(event, "challenge_id"), *told, *_place(event))),
-    )
+    new = (_uuid(event, "challenge_id"), *told, *_place(event))
+    return (_OLD_CHALLENGES, (body["at_us"], new[0])), (_NEW_CHALLENGE, new)
 
 
 def _challenge_answered(event: Event) -> Sequence[Statement]:
@@ -227,8 +229,8 @@ def _session_opened(event: Event) -> Sequence[Statement]:
     body = event.body
     whose = (body["client_type"], _uuid(event, "component_id"), body["token_sha256"])
     new = (_uuid(event, "session_id"), *whose, body["at_us"], body["expires_us"], *_place(event))
-    old = (f"DELETE FROM component_sessions WHERE expires_at <= {_AT}", (body["at_us"] - KEPT_SESSIONS_US,))  # noqa: S608
-    return old, (_NEW_SESSION, new)
+    # An id, and with it a token, comes back under an Idempotency-Key that is used again after very long.
+    return (_OLD_SESSIONS, (body["at_us"] - KEPT_SESSIONS_US, new[0], new[3])), (_NEW_SESSION, new)
 
 
 def _session_renewed(event: Event) -> Sequence[Statement]:
