@@ -12,7 +12,15 @@ import msgspec
 from schemas.envelope import KeyRing
 from streams import persistent, speech
 from streams.doubts import Doubts
-from streams.processors import dialogues, emotion_moments, second_pass, transcription, upsell, voice_activity
+from streams.processors import (
+    dialogues,
+    emotion_moments,
+    face_matching,
+    second_pass,
+    transcription,
+    upsell,
+    voice_activity,
+)
 from streams.steps import Emitted, Event, NoState, Step
 from streams.upsell.prefilter import Prefilter
 
@@ -130,7 +138,13 @@ class Options:
 
 def processors(options: Options) -> tuple[Processor[Any], ...]:
     """Build the table for a site."""
-    return (*_emotions(options), *_dialogues(options), *_transcripts(options), *_analyses(options))
+    return (
+        *_emotions(options),
+        *_dialogues(options),
+        *_transcripts(options),
+        *_analyses(options),
+        *_faces(options),
+    )
 
 
 def _emotions(options: Options) -> tuple[Processor[Any], ...]:
@@ -201,6 +215,22 @@ def _analyses(options: Options) -> tuple[Processor[Any], ...]:
             request=offers.request,
             capability="analysis",
             announce=offers.announce,
+        ),
+    )
+
+
+def _faces(options: Options) -> tuple[Processor[Any], ...]:
+    matching = face_matching.FaceMatching(options.ring)
+    return (
+        Processor(
+            name="security.matches",
+            topic_in="security.faces",
+            topic_out="security.matches",
+            step=matching.step,
+            state=STATELESS,
+            limits=Limits(parallel=8),
+            request=matching.request,
+            capability=face_matching.CAPABILITY,
         ),
     )
 
