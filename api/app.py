@@ -29,6 +29,7 @@ from api.routes import (
     logs,
     moments,
     page,
+    person_pages,
     persons,
     registry,
     reviews,
@@ -87,7 +88,10 @@ class Sales:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the routes answer from. `admission` is a FastAPI dependency that refuses by raising HTTPException."""
+    """What the routes answer from. `admission` is a FastAPI dependency that refuses by raising HTTPException.
+
+    `people`: where a provider of identities is configured.
+    """
 
     database: Database
     hub: Hub
@@ -95,6 +99,7 @@ class Api:
     device_names: Callable[[str], str] = default_name
     admission: Admission | None = None
     sales: Sales | None = None
+    people: person_pages.Reception | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -112,6 +117,8 @@ class Api:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            if self.people:
+                await self.people.provider.close()
             await self.database.close()
 
 
@@ -122,9 +129,11 @@ def wire(
     device_names: Callable[[str], str] = default_name,
     admission: Admission | None = None,
     sales: Sales | None = None,
+    people: person_pages.Reception | None = None,
 ) -> Api:
     """An Api over one PostgreSQL; nothing is opened yet. Without `sales` there are no routes of sales audio."""
-    return Api(Database(database_url), Hub(partial(listen, database_url)), frame_fps, device_names, admission, sales)
+    hub = Hub(partial(listen, database_url))
+    return Api(Database(database_url), hub, frame_fps, device_names, admission, sales, people)
 
 
 def routers(api: Api) -> Sequence[APIRouter]:
@@ -143,7 +152,7 @@ def routers(api: Api) -> Sequence[APIRouter]:
     own = APIRouter()
     for router, guard in spoken:
         own.include_router(router, dependencies=guard)
-    return [read, behind_proxy, guarded, own, registry.build(), page.build()]
+    return [read, behind_proxy, guarded, own, registry.build(), page.build(), person_pages.build(api.people)]
 
 
 def _sales_routers(database: Database, parts: Sales) -> Sequence[tuple[APIRouter, Sequence[Any]]]:

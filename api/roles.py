@@ -73,6 +73,7 @@ TABLE: Final[tuple[Rule, ...]] = (
         GET /ui
         GET /ui/
         GET /ui/sales
+        GET /ui/railway
         GET /ui/me
         GET /ui/sign-in
         GET /ui/signed-in
@@ -290,7 +291,10 @@ TABLE: Final[tuple[Rule, ...]] = (
         GET /base_api/admin/destination/{destination_id}/attractions
         GET /store_api/admin/stores
         GET /store_api/admin/store/{store_id}
+        GET /store_api/admin/store/{store_id}/tasks
         GET /store_api/admin/ids/stores
+        GET /v1/railway/purchases
+        GET /v1/railway/purchases.csv
         """,
     ),
     # Who may sign in where; and what Keycloak itself asks.

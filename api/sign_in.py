@@ -1,5 +1,6 @@
 """Who asks: the holder of ADMIN_TOKEN, or a user by the token that signing in gave. FastAPI dependencies.
 
+Besides them, people whom a provider of identities knows, where their roles allow the request (see `api.people_gate`).
 They come before anything else of a request is looked at, so 401 and 403 win over 422. A user is looked up at every
 request: whoever was deactivated or deleted is refused as soon as the read model knows it.
 """
@@ -19,11 +20,12 @@ import jwt
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBearer
 
+from api.admitting import BY_TOKEN, visiting
+from api.roles import ADMIN
 from projections.queries import users
 from projections.queries.database import Database
 
 ALGORITHM: Final = "HS256"
-BY_TOKEN: Final = "token"  # noqa: S105 - what events call who has it
 _shown = HTTPBearer(auto_error=False, description="ADMIN_TOKEN, or the access_token of POST /api/v1/auth/login.")
 Shown = Annotated[Any, Depends(_shown)]
 """Shows the padlock in the documentation; decides nothing."""
@@ -43,16 +45,20 @@ class SignInOptions:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks; `user_id` is None for who has ADMIN_TOKEN. `by` is what events say of him."""
+    """Who asks; `user_id` is None for who has ADMIN_TOKEN, and `subject` for all but a provider's people.
+
+    `by` is what events say of him.
+    """
 
     name: str
     is_admin: bool
     user_id: str | None = None
+    subject: str | None = None
 
     @property
     def by(self) -> str:
-        """The user's id, or `token`."""
-        return self.user_id or BY_TOKEN
+        """The user's id, what a provider's person is called, or `token`."""
+        return self.user_id or self.subject or BY_TOKEN
 
 
 class SignIn:
@@ -69,6 +75,8 @@ class SignIn:
 
     async def caller(self, request: Request, _shown: Shown = None) -> Caller:
         """Let in whom `admin` lets in; all that is known of him."""
+        if (person := _person(request)) is not None:
+            return person
         header = request.headers.get("authorization", "")
         if not header.strip():
             raise refused("Missing Authorization header")
@@ -83,6 +91,8 @@ class SignIn:
 
     async def administrator(self, request: Request, _shown: Shown = None) -> Caller:
         """Let in who has ADMIN_TOKEN and users who are administrators."""
+        if (person := _person(request)) is not None:
+            return person
         scheme, token = _parts(request.headers.get("authorization", ""))
         if scheme != "bearer" or not token:
             raise refused("Not authenticated")
@@ -124,6 +134,12 @@ class SignIn:
 
 
 _TOKEN_HOLDER: Final = Caller("ADMIN_TOKEN", is_admin=True)
+
+
+def _person(request: Request) -> Caller | None:
+    """Somebody whom a provider knows; by name only what the log may keep of him."""
+    found = visiting(request)
+    return found and Caller(found.by, ADMIN in found.roles, subject=found.by)
 
 
 def refused(detail: str) -> HTTPException:

@@ -1,18 +1,47 @@
-"""Who may post: loopback and trusted networks without a token, all others with ADMIN_TOKEN. Pure but for own_names."""
+"""Who may post: loopback and trusted networks without a token, all others with ADMIN_TOKEN. Pure but for own_names.
+
+Where people sign in at a provider of identities, a gate in front leaves in the scope who asks, as a `Visit`.
+"""
 
 from __future__ import annotations
 
 import hmac
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from producers.answers import Answer, Headers, Refused, answer_json
 
+PERSON: Final = "sensorium.person"
+"""Where in a request's scope a `Visit` stands."""
+_NO_SCOPE: Final[Mapping[str, Any]] = MappingProxyType({})
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A person whose sign-in was checked, and whether his roles allow this request; if not, what he is answered.
+
+    `by` is what events call him.
+    """
+
+    name: str
+    by: str
+    roles: frozenset[str]
+    refusal: Answer | None = None
+
+
+def visit(scope: Any) -> Visit | None:
+    """The person who may make this request; None where nobody signed in. Raises `Refused` where he may not."""
+    found: Visit | None = scope.get(PERSON)
+    if found is not None and found.refusal is not None:
+        raise Refused(found.refusal)
+    return found
 
 
 class Admission:
@@ -36,17 +65,17 @@ class Admission:
         self._is_own_name = lru_cache(1024)(lambda header: _is_own(_host_name(header), names))
 
     def admit(self, scope: Any, headers: Headers) -> str:
-        """Let a device or console in and say its address. Raises `Refused` with 401."""
+        """Let a device or console in and say its address. Raises `Refused` with 401, 403 or 503."""
         client = self.client(scope, headers)
         if not self._is_in_network(client) and not (
             self._is_loopback(client) and self._is_own_name(headers.get(b"host", b""))
         ):
-            self.require_token(headers)
+            self.require_token(headers, scope)
         return client
 
-    def require_token(self, headers: Headers) -> None:
-        """Let an administrator in, from wherever. Raises `Refused` with 401."""
-        if not self.has_token(headers):
+    def require_token(self, headers: Headers, scope: Mapping[str, Any] = _NO_SCOPE) -> None:
+        """Let in who has ADMIN_TOKEN, or a role for this, from wherever. Raises `Refused` with 401, 403 or 503."""
+        if not self.has_token(headers) and visit(scope) is None:
             raise Refused(_not_authenticated())
 
     def has_token(self, headers: Headers) -> bool:

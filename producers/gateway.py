@@ -204,9 +204,9 @@ class Gateway:
         self.frames.put(post.device_id, Frame(jpeg, post.fps))
         return answer_json(200, {"status": "ok"})
 
-    async def truncate(self, request: Headers) -> Answer:
-        """POST /admin/truncate: empty the emotion log, for whoever has ADMIN_TOKEN."""
-        self.admission.require_token(request)
+    async def truncate(self, request: Headers, scope: Scope) -> Answer:
+        """POST /admin/truncate: empty the emotion log, for whoever has ADMIN_TOKEN or a role for it."""
+        self.admission.require_token(request, scope)
         wait = not prefers_async(request)
         return await truncate(self.appender, self.options.bootstrap, POINTS_TOPIC, request, wait=wait)
 

@@ -54,7 +54,7 @@ def _add_truncation(routes: APIRouter, gateway: Gateway) -> None:
     @routes.post("/api/admin/truncate", summary="Empty the emotion log (ADMIN_TOKEN)")
     async def truncate(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         try:
-            return _response(await gateway.truncate(_headers(request)))
+            return _response(await gateway.truncate(_headers(request), request.scope))
         except Refused as refused:
             return _response(refused.answer)
 
