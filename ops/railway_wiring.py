@@ -1,0 +1,111 @@
+"""The composition root's part for the railway: what its three servers answer from, and who knows faces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ops.settings import Settings
+from schemas.envelope import KeyRing
+
+if TYPE_CHECKING:
+    from api.commanding import Writes
+    from api.railway.face_desk import Described, FaceDesk
+    from api.railway.parts import Railway, RailwayOptions
+    from producers.admission import Admission
+    from producers.answers import AsgiApp
+    from projections.queries.database import Database
+    from streams.workers.pool import ChildPool
+
+FACE_BYTES: Final = 1 << 30
+"""Address space of a child that looks for faces: its models take 200 MB of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trains:
+    """The railway's servers and the child processes that look at pictures for them."""
+
+    parts: Railway
+    children: ChildPool
+
+    def in_front_of(self, app: AsgiApp) -> AsgiApp:
+        """`app` with the three servers before it."""
+        from api.railway.app import Front, servers
+
+        return Front(servers(self.parts), app)
+
+    async def close(self) -> None:
+        """End the children."""
+        await self.children.close()
+
+
+def trains(
+    settings: Settings,
+    keyring: KeyRing,
+    database: Database,
+    writer: Writes,
+    admission: Admission,
+    person: Callable[..., Awaitable[str]] | None,
+) -> Trains:
+    """The servers over one database and one way into the log; `person` knows passengers by their access tokens."""
+    from api.admitting import admits
+    from api.railway.parts import Railway
+
+    children = _children(settings)
+    parts = Railway(
+        database,
+        writer,
+        keyring,
+        admin=admits(admission),
+        person=person,
+        faces=_desk(settings, keyring, database, writer, children),
+        biometrics=admits(admission, only_named=True),
+        options=_options(settings),
+        client=lambda request: admission.client(request.scope, dict(request.scope["headers"])),
+    )
+    return Trains(parts, children)
+
+
+def match_distance(settings: Settings) -> float:
+    """How far apart pictures of one person may be."""
+    from api.railway.face_desk import FaceOptions
+
+    return settings.railway.face_distance or FaceOptions().match_distance
+
+
+def _children(settings: Settings) -> ChildPool:
+    from streams.workers.pool import ChildLimits, ChildPool
+
+    limits = ChildLimits(memory_bytes=FACE_BYTES, seconds=20, nice=5)
+    return ChildPool("streams.workers.faces:open_worker", {}, limits, size=settings.railway.face_workers)
+
+
+def _desk(settings: Settings, keyring: KeyRing, database: Database, writer: Writes, children: ChildPool) -> FaceDesk:
+    from api.railway.face_desk import Described, FaceDesk, FaceOptions
+    from schemas.errors import TransientFailure
+    from streams.steps import WorkFailed
+
+    async def describe(picture: bytes, purpose: str, /) -> Sequence[Described]:
+        try:
+            answer = await children({"picture": picture, "purpose": purpose})
+        except WorkFailed as failure:
+            raise TransientFailure(f"the picture could not be looked at: {failure}") from failure
+        return [Described(face["vector"], face["quality"]) for face in answer["faces"]]
+
+    options = FaceOptions(match_distance(settings))
+    return FaceDesk(database, writer, keyring, describe, lambda: time.time_ns() // 1000, options)
+
+
+def _options(settings: Settings) -> RailwayOptions:
+    from api.railway.parts import POOL, RailwayOptions
+
+    chosen = settings.railway
+    return RailwayOptions(
+        auth_code_length=chosen.code_length,
+        auth_request_timeout=chosen.challenge_s,
+        auth_session_timeout=chosen.session_s,
+        symbols_pool=chosen.pool or POOL,
+        ticket_code_len=chosen.ticket_code_length,
+    )
