@@ -117,8 +117,6 @@ class Api:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            if self.people:
-                await self.people.provider.close()
             await self.database.close()
 
 

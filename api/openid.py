@@ -15,10 +15,12 @@ import httpx
 import jwt
 
 from api.openid_keys import FAMILIES, Document, Keys, NotSignedIn, Patience, ProviderAway
+from api.roles import ROLES
 
 __all__ = ["Document", "NotSignedIn", "OpenIdOptions", "Person", "Provider", "ProviderAway", "looks_signed"]
 
-ROLES: Final = frozenset(("analyst", "operator", "security", "admin"))
+ROLE_CLAIMS: Final = ("realm_access.roles", "resource_access.{client_id}.roles", "roles")
+"""Where Keycloak has them, for the realm and for a client; and where others do."""
 LONGEST_TOKEN: Final = 16_384
 LONGEST_SUBJECT: Final = 255  # OpenID Connect Core 1.0, 2
 LONGEST_NAME: Final = 128
@@ -41,7 +43,7 @@ class OpenIdOptions:
     client_id: str
     client_secret: str = field(default="", repr=False)
     audiences: tuple[str, ...] = ()
-    role_claims: tuple[str, ...] = ("realm_access.roles", "resource_access.{client_id}.roles", "roles")
+    role_claims: tuple[str, ...] = ROLE_CLAIMS
     role_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     document_url: str | None = None
     scope: str = "openid profile"
@@ -155,7 +157,9 @@ def roles_of(options: OpenIdOptions, claims: Sequence[Mapping[str, Any]]) -> fro
     """Our roles among those that claims name. Pure."""
     paths = [path.replace("{client_id}", options.client_id) for path in options.role_claims]
     named = {name for one in claims for path in paths for name in _texts(_at(one, path))}
-    return frozenset(options.role_names.get(name, "") if options.role_names else name for name in named) & ROLES
+    return frozenset(options.role_names.get(name, "") if options.role_names else name for name in named) & frozenset(
+        ROLES
+    )
 
 
 def _at(value: Any, path: str) -> Any:

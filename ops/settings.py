@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ops import railway_settings, sales_settings
+from ops import people_settings, railway_settings, sales_settings
 from ops.errors import OperatorError
+from ops.people_settings import PeopleSettings
 from ops.railway_settings import RailwaySettings
 from ops.sales_settings import SalesSettings
 from ops.variables import listed
@@ -56,6 +57,7 @@ class Settings:
     schema_registry_url: str | None = None
     sales: SalesSettings = field(default_factory=SalesSettings)
     railway: RailwaySettings = field(default_factory=RailwaySettings)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
 
     @property
     def base_url(self) -> str:
@@ -138,6 +140,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Pa
         schema_registry_url=_url(env, "SCHEMA_REGISTRY_URL"),
         sales=sales_settings.read(env),
         railway=railway_settings.read(env),
+        people=people_settings.read(env),
     )
     check_exposure(settings)
     if settings.admin_token == PUBLISHED_TOKEN:

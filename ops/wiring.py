@@ -6,27 +6,27 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from ops import http_server, offline_docs, sales_wiring, schema_registry
+from ops import http_server, offline_docs, people_wiring, sales_wiring, schema_registry
 from ops.errors import OperatorError
+from ops.people_wiring import People
 from ops.settings import Settings, load, write_secret
 from ops.state import connected, mark_ready, own_folder
 from schemas.envelope import KeyRing
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI, Request
+    from fastapi import FastAPI
 
     from api.app import Api
     from producers.answers import AsgiApp
-    from producers.forwarding import Forwarder
     from producers.gateway import Gateway
     from streams.steps import Heavy
 
@@ -78,8 +78,9 @@ def gateway(settings: Settings) -> Gateway:
     return Gateway(options)
 
 
-def query_api(settings: Settings, door: Gateway | None) -> Api:
+def query_api(settings: Settings, door: Gateway | None, people: People) -> Api:
     """The query API; beside a gateway it takes frame rates and admission from it."""
+    from api.admitting import admits
     from api.app import no_frames, wire
     from producers.admission import Admission, own_names
     from producers.commands import Writer
@@ -90,10 +91,11 @@ def query_api(settings: Settings, door: Gateway | None) -> Api:
         settings.database_url or "",
         frame_fps=door.frames.fps if door else no_frames,
         device_names=settings.device_name,
-        admission=_guard(admission),
+        admission=admits(admission),
         sales=sales_wiring.sales_api(
             settings, keyring(settings), Writer(door.publisher, door.replies) if door else None, admission
         ),
+        people=people.reception,
     )
 
 
@@ -109,12 +111,15 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     from producers.forwarding import Forwarder
 
     door = gateway(settings) if with_gateway else None
-    answers = query_api(settings, door) if with_api else None
+    people = people_wiring.people(settings, sales_wiring.jwt_secret(settings))
+    answers = query_api(settings, door, people) if with_api else None
     if door and answers:
         door.neighbours = lambda: {"db": answers.hub.listening}
     asr = Forwarder(f"unix:{settings.asr_socket}", "Speech recognition")
 
-    app = FastAPIOffline(title="Sensorium", version="1", lifespan=partial(_lifespan, door, answers, asr))
+    app = FastAPIOffline(
+        title="Sensorium", version="1", lifespan=partial(_lifespan, door, answers, (asr.close, people.close))
+    )
     offline_docs.complete(app)
     if door and settings.sales.asr.mode == "remote":
         own_folder(settings.asr_socket.parent)
@@ -122,19 +127,22 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     if answers:
         install(app, answers)
     if door:
-        return compose(door, app, page if answers else None)
-    return with_cors(app, Cors(settings.cors_origins))
+        return people.gated(compose(door, app, page if answers else None))
+    return people.gated(with_cors(app, Cors(settings.cors_origins)))
 
 
 @asynccontextmanager
-async def _lifespan(door: Gateway | None, answers: Api | None, asr: Forwarder, _app: FastAPI) -> AsyncGenerator[None]:
+async def _lifespan(
+    door: Gateway | None, answers: Api | None, closes: Iterable[Callable[[], Awaitable[None]]], _app: FastAPI
+) -> AsyncGenerator[None]:
     if door:
         await door.start()
     try:
         async with answers.running() if answers else nullcontext():
             yield
     finally:
-        await asr.close()
+        for close in closes:
+            await close()
         if door:
             await door.stop()
 
@@ -142,21 +150,6 @@ async def _lifespan(door: Gateway | None, answers: Api | None, asr: Forwarder, _
 def from_environment() -> AsgiApp:
     """Everything at one origin, for `--reload`, where every start is a new process."""
     return front_app(connected(load()))
-
-
-def _guard(admission: Any) -> Callable[[Request], Any]:
-    from fastapi import HTTPException, Request
-
-    from producers.answers import Refused
-
-    async def admitted(request: Request) -> None:
-        try:
-            admission.admit(request.scope, dict(request.scope["headers"]))
-        except Refused as refused:
-            raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"}) from refused
-
-    admitted.__annotations__["request"] = Request
-    return admitted
 
 
 def _serve_http(settings: Settings, reload: bool, **parts: bool) -> int:

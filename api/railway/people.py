@@ -72,11 +72,6 @@ class ByUserinfo:
         await self._client.aclose()
 
 
-async def nobody(_request: Request, _shown: Shown = None) -> str:
-    """Where no provider is configured: nobody is a passenger."""
-    raise _invalid()
-
-
 def person_of(subjects: Subjects, linked: Linked | None = None) -> Person:
     """A dependency that gives the passenger's id, in lower case.
 
@@ -102,14 +97,12 @@ def person_of(subjects: Subjects, linked: Linked | None = None) -> Person:
 async def passenger(subject: str, linked: Linked | None) -> str:
     """The passenger a `sub` stands for: `f:<component>:<user id>` says so, else the link, else itself."""
     inside = subject.split(":", 2)
-    if subject.startswith("f:") and len(inside) == 3:
-        found: str | None = inside[2]
-    else:
-        found = (linked and await linked(subject)) or subject
+    is_ours = subject.startswith("f:") and len(inside) == 3
     try:
-        return str(UUID(found))
+        own = str(UUID(inside[2] if is_ours else subject))
     except ValueError as error:
         raise HTTPException(403, "This sign-in stands for no passenger") from error
+    return own if is_ours or linked is None else await linked(own) or own
 
 
 def bearer(request: Request) -> str | None:
