@@ -19,7 +19,7 @@ from api.railway.sessions import robot_of
 from projections.queries import railway_access
 from schemas.envelope import KeyRing
 
-CardKey = Annotated[str, Field(max_length=256, repr=False), STORABLE]
+CardKey = Annotated[str, Field(max_length=256), STORABLE]
 READINGS: Final = AttemptLimits(per_name=60, per_source=60)
 """Of one robot in a minute, those that let nobody in."""
 
@@ -27,7 +27,7 @@ READINGS: Final = AttemptLimits(per_name=60, per_source=60)
 class Read(BaseModel):
     """What the card reader read."""
 
-    key: CardKey
+    key: Annotated[CardKey, Field(repr=False)]
 
 
 class Administrator(BaseModel):
