@@ -136,7 +136,7 @@ class FaceDesk:
     async def look(self, image: str, by: str | None) -> Seen:
         """The same with how far away the nearest face is. Raises Unrecognisable."""
         access = _Access("search", by)
-        found = await self._faces(image, access)
+        found = await self._faces(image, access, "search")
         if not found:
             raise await self._refused(access, NO_FACES)
         near = await self._nearest(found[0].vector)
@@ -171,17 +171,17 @@ class FaceDesk:
             raise FaceTaken
 
     async def _only_face(self, image: str, access: _Access) -> bytes:
-        found = await self._faces(image, access)
+        found = await self._faces(image, access, "enrol")
         if len(found) != 1:
             raise await self._refused(access, TOO_MANY if found else NO_FACES)
         return found[0].vector
 
-    async def _faces(self, image: str, access: _Access) -> Sequence[Described]:
+    async def _faces(self, image: str, access: _Access, purpose: str) -> Sequence[Described]:
         if self._looking >= self._options.waiting:
             raise Unavailable("Too many pictures are being looked at.")
         self._looking += 1
         try:
-            return await self._describe(await asyncio.to_thread(decoded, image), access.purpose)
+            return await self._describe(await asyncio.to_thread(decoded, image), purpose)
         except Unrecognisable as unusable:
             raise await self._refused(access, str(unusable)) from unusable
         except InvalidEvent as unusable:
@@ -229,6 +229,6 @@ class FaceDesk:
 def decoded(image: str) -> bytes:
     """The bytes of a picture in standard base64; line ends are passed over. Raises Unrecognisable."""
     try:
-        return base64.b64decode("".join(image.split()), validate=True)
+        return base64.b64decode(image.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError) as error:
         raise Unrecognisable(NOT_BASE64) from error

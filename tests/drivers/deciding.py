@@ -27,7 +27,7 @@ from schemas.topics import TOPICS
 from streams.deciders_table import deciders
 from streams.deciding import worker
 from streams.deciding.commands import Membership
-from streams.decisions import Accepted, Command, Decider, Refused
+from streams.decisions import Accepted, Command, Decider, Fact, Refused
 from streams.log_reader import LogReader, TopicPartition
 from tests.drivers.waiting import eventually
 
@@ -211,8 +211,15 @@ class DecidingSite:
 def at_site(decider: Decider[Any], prefix: str, **changed: Any) -> Decider[Any]:
     """A decider of the table on a site's topics."""
 
-    def announce(state: Any, name: str, record: Mapping[str, Any]) -> Sequence[Any]:
-        return [replace(fact, topic=prefix + fact.topic) for fact in decider.announce(state, name, record)]
+    def here(facts: Sequence[Fact]) -> list[Fact]:
+        return [replace(fact, topic=prefix + fact.topic) if fact.topic else fact for fact in facts]
+
+    def decide(state: Any, command: Command) -> Accepted | Refused:
+        verdict = decider.decide(state, command)
+        return replace(verdict, events=here(verdict.events)) if isinstance(verdict, Accepted) else verdict
+
+    def announce(state: Any, name: str, record: Mapping[str, Any]) -> Sequence[Fact]:
+        return here(decider.announce(state, name, record))
 
     moved = {"name": prefix + decider.name, "commands": prefix + decider.commands, "events": prefix + decider.events}
-    return replace(decider, announce=announce, **(moved | changed))
+    return replace(decider, decide=decide, announce=announce, **(moved | changed))
