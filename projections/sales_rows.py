@@ -87,7 +87,7 @@ def write(transaction: Transaction, table: Table, rows: Sequence[Row]) -> None:
 def upsert(table: Table) -> str:
     """The statement: one array parameter a column."""
     names = ", ".join(table.columns)
-    arrays = ", ".join(f"%s::{_array(kind)}" for kind in table.columns.values())
+    arrays = ", ".join(f"%s::{array_of(kind)}" for kind in table.columns.values())
     others = [name for name in table.columns if name not in table.key]
     action = f"DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in others)}" if others else "DO NOTHING"
     return (
@@ -96,8 +96,9 @@ def upsert(table: Table) -> str:
     )
 
 
-def _array(kind: str) -> str:
-    return "text[]::jsonb[]" if kind == "jsonb" else f"{kind}[]"
+def array_of(kind: str) -> str:
+    """The type a column of values is cast to; JSON is sent as text."""
+    return f"text[]::{kind}[]" if kind in ("json", "jsonb") else f"{kind}[]"
 
 
 def columns_of(table: Table, rows: Sequence[Row]) -> list[list[Any]]:
