@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, Final, cast
 from uuid import UUID
 
 import orjson
 
 from api.answers import refused
+
+NOT_ONE: Final = "Not a cursor of this list: take it from the Link header"
 
 
 def write(*key: Any) -> str:
@@ -26,12 +28,27 @@ def read(cursor: str | None, *types: type) -> tuple[Any, ...] | None:
     if cursor is None:
         return None
     try:
-        key = orjson.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
-        if not isinstance(key, list) or len(key) != len(types):
+        key = _opened(cursor)
+        if len(key) != len(types):
             raise ValueError(cursor)
         return tuple(_as(kind, value) for kind, value in zip(types, key, strict=True))
     except (binascii.Error, ValueError) as error:
-        raise refused("after", "cursor", "Not a cursor of this list: take it from the Link header", cursor) from error
+        raise refused("after", "cursor", NOT_ONE, cursor) from error
+
+
+def read_numbers(cursor: str | None) -> list[int]:
+    """The whole numbers inside a cursor, however many; none for none. Raises as `read`."""
+    try:
+        return [_as(int, value) for value in _opened(cursor)] if cursor is not None else []
+    except (binascii.Error, ValueError) as error:
+        raise refused("after", "cursor", NOT_ONE, cursor) from error
+
+
+def _opened(cursor: str) -> list[Any]:
+    key = orjson.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+    if not isinstance(key, list):
+        raise ValueError(cursor)  # noqa: TRY004 - the text is not as it should be
+    return cast("list[Any]", key)
 
 
 def _as(kind: type, value: Any) -> Any:

@@ -42,6 +42,9 @@ SELECT {_COLUMNS} FROM (
     ) AS b
 ) AS merged ORDER BY reached_at, kafka_partition, kafka_offset LIMIT %(limit)s
 """  # noqa: S608 - made of constants
+_REACHED: Final = f"""
+SELECT kafka_partition, max(kafka_offset) AS kafka_offset FROM ({_AFTER}) AS page GROUP BY kafka_partition
+"""  # noqa: S608 - made of constants
 _BETWEEN: Final = f"""
 SELECT {_COLUMNS} FROM booked_purchases
 WHERE (%(since)s::timestamptz IS NULL OR booked_at >= %(since)s)
@@ -68,6 +71,12 @@ async def after(
     found = await _all(connection, _AFTER, asked)
     reached = {row["kafka_partition"]: row["kafka_offset"] for row in found}
     return await _with_lines(connection, found), {**cursor, **reached}
+
+
+async def reached(connection: Connection, cursor: Mapping[int, int], limit: int) -> dict[int, int]:
+    """Give where `after` with this limit ends: partition -> offset, of partitions that have something after it."""
+    asked = {"partitions": list(cursor.keys()), "offsets": list(cursor.values()), "limit": limit}
+    return {row["kafka_partition"]: row["kafka_offset"] for row in await _all(connection, _REACHED, asked)}
 
 
 async def between(
