@@ -10,7 +10,24 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
-from api.railway import cards, component_sign_in, engineers, faces
+from api.railway import (
+    cards,
+    component_sign_in,
+    engineers,
+    faces,
+    frontend,
+    passengers,
+    places,
+    robot_passengers,
+    robot_tickets,
+    store_admin,
+    store_items,
+    store_robot,
+    store_sales,
+    store_trains,
+    tickets,
+    user_provider,
+)
 from api.railway.parts import Railway
 from api.railway.unfit import unfit
 from projections.queries.errors import Unavailable
@@ -22,8 +39,21 @@ BASE: Final[Sequence[Build]] = (
     component_sign_in.build,
     engineers.build,
     cards.build,
+    store_trains.build,
+    passengers.build,
+    tickets.build,
+    places.build,
+    robot_passengers.build,
+    robot_tickets.build,
+    frontend.build,
+    user_provider.build,
 )
-STORE: Final[Sequence[Build]] = ()
+STORE: Final[Sequence[Build]] = (
+    store_admin.build,
+    store_items.build,
+    store_sales.build,
+    store_robot.build,
+)
 FACE: Final[Sequence[Build]] = (faces.build,)
 """The routers of each server; a new file of routes is one more line."""
 
