@@ -35,14 +35,15 @@ def moment(at_us: int) -> datetime:
 
 
 class Faces:
-    """Knows faces by their text: `nobody` has no face on it, `two` has two."""
+    """Knows faces by their text: what is `useless` has none on it, `two` has two."""
 
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
+        self.useless = {"nobody"}
         self.enrolled: list[tuple[str, str, str | None]] = []
 
     def look(self, image: str) -> None:
-        if image == "nobody":
+        if image in self.useless:
             raise Unrecognisable("No faces")
 
     async def enrol(self, request: Request, user_id: str, image: str, by: str | None) -> None:
