@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ops.settings import Settings
 from schemas.envelope import KeyRing
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from api.commanding import Writes
     from api.railway.face_desk import Described, FaceDesk
     from api.railway.parts import Railway, RailwayOptions
     from producers.admission import Admission
     from producers.answers import AsgiApp
     from projections.queries.database import Database
+    from streams.steps import Heavy
     from streams.workers.pool import ChildPool
 
 FACE_BYTES: Final = 1 << 30
@@ -29,12 +33,20 @@ class Trains:
 
     parts: Railway
     children: ChildPool
+    pictures: Path
 
-    def in_front_of(self, app: AsgiApp) -> AsgiApp:
-        """`app` with the three servers before it."""
+    def in_front_of(self, front: AsgiApp, app: FastAPI) -> AsgiApp:
+        """`front` with the three servers before it; `app`, which is in it, gets what stands outside of them.
+
+        That is pictures, and purchases for the accounts.
+        """
+        from api.railway import static_files
         from api.railway.app import Front, servers
+        from api.routes import railway_purchases
 
-        return Front(servers(self.parts), app)
+        app.include_router(static_files.build(self.pictures))
+        app.include_router(railway_purchases.build(self.parts.database, self.parts.admin))
+        return Front(servers(self.parts), front)
 
     async def close(self) -> None:
         """End the children."""
@@ -65,7 +77,14 @@ def trains(
         options=_options(settings),
         client=lambda request: admission.client(request.scope, dict(request.scope["headers"])),
     )
-    return Trains(parts, children)
+    return Trains(parts, children, settings.static_folder)
+
+
+def gallery(settings: Settings, keyring: KeyRing) -> Heavy:
+    """Known faces, for the processor that says whose a seen face is."""
+    from streams.gallery import FollowedGallery, Gallery
+
+    return FollowedGallery(settings.kafka_bootstrap or "", Gallery(keyring, match_distance(settings)))
 
 
 def match_distance(settings: Settings) -> float:

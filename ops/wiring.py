@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from ops import http_server, offline_docs, people_wiring, sales_wiring, schema_registry
+from ops import http_server, offline_docs, people_wiring, railway_wiring, sales_wiring, schema_registry
 from ops.errors import OperatorError
 from ops.people_wiring import People
 from ops.settings import Settings, load, write_secret
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from api.app import Api
     from producers.answers import AsgiApp
+    from producers.commands import Writer
     from producers.gateway import Gateway
     from streams.steps import Heavy
 
@@ -78,12 +79,11 @@ def gateway(settings: Settings) -> Gateway:
     return Gateway(options)
 
 
-def query_api(settings: Settings, door: Gateway | None, people: People) -> Api:
-    """The query API; beside a gateway it takes frame rates and admission from it."""
+def query_api(settings: Settings, door: Gateway | None, writer: Writer | None, people: People) -> Api:
+    """The query API; beside a gateway it takes frame rates and admission from it, and writes by `writer`."""
     from api.admitting import admits
     from api.app import no_frames, wire
     from producers.admission import Admission, own_names
-    from producers.commands import Writer
 
     networks = tuple(str(network) for network in settings.trusted_networks)
     admission = door.admission if door else Admission(settings.admin_token, networks, own_names())
@@ -92,9 +92,7 @@ def query_api(settings: Settings, door: Gateway | None, people: People) -> Api:
         frame_fps=door.frames.fps if door else no_frames,
         device_names=settings.device_name,
         admission=admits(admission),
-        sales=sales_wiring.sales_api(
-            settings, keyring(settings), Writer(door.publisher, door.replies) if door else None, admission
-        ),
+        sales=sales_wiring.sales_api(settings, keyring(settings), writer, admission),
         people=people.reception,
     )
 
@@ -107,19 +105,24 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     from api.app import install
     from api.routes.page import page
     from producers.asgi import compose, with_cors
+    from producers.commands import Writer
     from producers.cors import Cors
     from producers.forwarding import Forwarder
 
     door = gateway(settings) if with_gateway else None
+    writer = Writer(door.publisher, door.replies) if door else None
     people = people_wiring.people(settings, sales_wiring.jwt_secret(settings))
-    answers = query_api(settings, door, people) if with_api else None
-    if door and answers:
-        door.neighbours = lambda: {"db": answers.hub.listening}
+    answers = query_api(settings, door, writer, people) if with_api else None
     asr = Forwarder(f"unix:{settings.asr_socket}", "Speech recognition")
+    closes = [asr.close, people.close]
+    trains = None
+    if door and writer and answers:
+        door.neighbours = lambda: {"db": answers.hub.listening}
+        person = people.passengers(answers.database)
+        trains = railway_wiring.trains(settings, keyring(settings), answers.database, writer, door.admission, person)
+        closes.append(trains.close)
 
-    app = FastAPIOffline(
-        title="Sensorium", version="1", lifespan=partial(_lifespan, door, answers, (asr.close, people.close))
-    )
+    app = FastAPIOffline(title="Sensorium", version="1", lifespan=partial(_lifespan, door, answers, closes))
     offline_docs.complete(app)
     if door and settings.sales.asr.mode == "remote":
         own_folder(settings.asr_socket.parent)
@@ -127,7 +130,8 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     if answers:
         install(app, answers)
     if door:
-        return people.gated(compose(door, app, page if answers else None))
+        front = compose(door, app, page if answers else None)
+        return people.gated(trains.in_front_of(front, app) if trains else front)
     return people.gated(with_cors(app, Cors(settings.cors_origins)))
 
 
@@ -195,7 +199,10 @@ def _projector(settings: Settings, _reload: bool) -> int:
 
 
 def _processors(settings: Settings, _reload: bool) -> int:
-    return _streams(settings, "processors", sales_wiring.LIGHT, sales_wiring.light_capabilities(settings))
+    names = (*sales_wiring.LIGHT, "security.matches")
+    capabilities = sales_wiring.light_capabilities(settings)
+    gallery = railway_wiring.gallery(settings, keyring(settings))
+    return _streams(settings, "processors", names, {**capabilities, "gallery": gallery})
 
 
 def _asr(settings: Settings, _reload: bool) -> int:
