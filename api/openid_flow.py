@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from api.openid import Document, NotSignedIn, Person, Provider, ProviderAway, looks_signed
 from api.openid_keys import as_object, exchanged
@@ -31,14 +31,9 @@ def page_within(page: str | None) -> str:
     """A page of ours: what was asked if it is one, else the first. No other site's address gets through. Pure."""
     if not page or len(page) > LONGEST_PAGE or "\\" in page or not all("!" <= letter <= "~" for letter in page):
         return HOME
-    try:
-        parts = urlsplit(page)
-    except ValueError:
-        return HOME
-    inside = parts.path == HOME or parts.path.startswith(f"{HOME}/")
-    if parts.scheme or parts.netloc or not inside or "//" in parts.path or parts.path in _OURS:
-        return HOME
-    return page
+    path = page.partition("?")[0].partition("#")[0]
+    inside = path == HOME or path.startswith(f"{HOME}/")
+    return page if inside and "//" not in path and path not in _OURS else HOME
 
 
 def asking_address(provider: Provider, document: Document, attempt: Attempt, callback: str) -> str:
