@@ -222,4 +222,4 @@ def at_site(decider: Decider[Any], prefix: str, **changed: Any) -> Decider[Any]:
         return here(decider.announce(state, name, record))
 
     moved = {"name": prefix + decider.name, "commands": prefix + decider.commands, "events": prefix + decider.events}
-    return replace(decider, decide=decide, announce=announce, **(moved | changed))
+    return replace(decider, **({"decide": decide, "announce": announce} | moved | changed))
