@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from schemas import serde
 from streams import persistent
@@ -16,11 +16,11 @@ from streams.deciders import store
 from streams.decisions import Accepted, Command, Refused
 
 BY: dict[str, Any] = {"store_id": "s", "by": None}
-ITEMS = [f"i{n}" for n in range(4)]
+ITEMS = [f"i{n}" for n in range(3)]
 SAME: dict[str, Any] = dict.fromkeys(("name", "description", "logo_url", "balance", "price_penny", "category"))
 items = st.sampled_from(ITEMS)
-stocks = st.one_of(st.none(), st.integers(0, 12))
-lines = st.lists(st.tuples(items, st.integers(-1, 6)), max_size=3)
+stocks = st.one_of(st.none(), st.integers(0, 4))
+lines = st.lists(st.tuples(items, st.sampled_from([1, 2, 3, 4, 5, 1, 2, 0, -1])), max_size=3)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -28,6 +28,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def opened(self) -> None:
+        """Two items to begin with, so that there is something to buy."""
         self.state = store.State()
         self.stock: dict[str, int | None] = {}
         self.put_in, self.sold = Counter[str](), Counter[str]()
@@ -35,6 +36,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.taken = self.due = self.purchases = self.added = 0
         self.tasks: dict[str, bool] = {}
         self.tell("OpenStore", {})
+        self.add("i0", 3, 10)
+        self.add("i1", None, 7)
 
     def tell(self, name: str, record: Mapping[str, Any]) -> Accepted | Refused:
         verdict = store.decide(self.state, Command(name, {**BY, **record}, 1, "c"))
@@ -90,6 +93,10 @@ class StoreMachine(RuleBasedStateMachine):
                     self.stock[item] = left - count
                     self.sold[item] += count
 
+    @rule(item=items, more=st.integers(-1, 1))
+    def buy_about_all(self, item: str, more: int) -> None:
+        self.buy([(item, (self.stock.get(item) or 0) + more)], ready=False)
+
     def refusal(self, wanted: list[tuple[str, int]]) -> str | None:
         if not wanted or min(count for _, count in wanted) < 1:
             return "invalid_purchase"
@@ -111,6 +118,7 @@ class StoreMachine(RuleBasedStateMachine):
         """From a snapshot it goes on as it was."""
         self.state = persistent.decode(persistent.encode(self.state), store.State)
 
+    @precondition(lambda self: self.purchases > 8)
     @rule()
     def close_for_good(self) -> None:
         self.tell("CloseStore", {})
@@ -131,4 +139,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStore.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
