@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -64,6 +65,18 @@ class Railway:
         The key is dropped afterwards: a terminal that is to stay registers its own.
         """
         private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._done(self._register(login, password, store_id, private))
+        asked = self._done(self._ask("POST", f"{BASE}/auth/store/login", {"id": store_id}, token=""))
+        text = private.decrypt(base64.b64decode(asked["data"]), _OAEP).decode()
+        answered = {"request_id": asked["request_id"], "data": text}
+        return str(self._done(self._ask("POST", f"{BASE}/auth/store/login_code", answered, token=""))["token"])
+
+    def check_password(self, login: str, password: str) -> None:
+        """Raise OperatorError unless this is the engineer's: asked for a store that nobody has."""
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._register(login, password, str(uuid.uuid4()), private)
+
+    def _register(self, login: str, password: str, store_id: str, private: rsa.RSAPrivateKey) -> httpx.Response:
         public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         told = {"login": login, "password": password, "public_key": public, "store_id": store_id}
         answer = self._ask("POST", f"{BASE}/auth/store/new_login", told, token="")
@@ -72,11 +85,7 @@ class Railway:
                 f"The engineer {login} may not sign a store in ({_told(answer)}): another password was chosen for this"
                 " login before. Say it with --password, or take another --seed."
             )
-        self._done(answer)
-        asked = self._done(self._ask("POST", f"{BASE}/auth/store/login", {"id": store_id}, token=""))
-        text = private.decrypt(base64.b64decode(asked["data"]), _OAEP).decode()
-        answered = {"request_id": asked["request_id"], "data": text}
-        return str(self._done(self._ask("POST", f"{BASE}/auth/store/login_code", answered, token=""))["token"])
+        return answer
 
     def _key(self, method: str, path: str, body: dict[str, Any]) -> str:
         """What the request is about, without secrets: another password is no other engineer."""

@@ -65,8 +65,9 @@ def run(size: Size, goal: Goal) -> None:
     for line in told(made, size, url):
         console.print(line, markup=False)
     where = "as given" if path is None else f"in {path}"
-    console.print(f"Engineer   {debug_plan.logins(size)[0]}, password {where}", markup=False)
-    console.print(f"Card       {debug_plan.card_of(password)}", markup=False)
+    login = debug_plan.logins(size)[0]
+    console.print(f"Engineer   {login}, password {where}", markup=False)
+    console.print(f"Card       {debug_plan.card_of(login, password)}", markup=False)
 
 
 def address(ours: Settings, url: str | None) -> tuple[str, str]:
@@ -118,7 +119,8 @@ def _engineers(railway: Railway, size: Size, password: str, made: Made, advance:
         privileges = debug_plan.PRIVILEGES[number % len(debug_plan.PRIVILEGES)]
         railway.put(f"{BASE}/admin/engineer_privileges", {"id": engineer_id, "privileges": list(privileges)})
         if number == 0:
-            card = {"key": debug_plan.card_of(password)}
+            railway.check_password(login, password)
+            card = {"key": debug_plan.card_of(login, password)}
             railway.put(f"{BASE}/admin/engineer/{engineer_id}/auth_card", card)
         made.count("Engineers")
         advance()

@@ -50,9 +50,9 @@ def logins(size: Size) -> list[str]:
     return [f"demo-engineer-{size.seed}-{number + 1}" for number in range(size.engineers)]
 
 
-def card_of(secret: str) -> str:
-    """A card's key as the reader tells it: four bytes of its number, made from a secret."""
-    return " ".join(f"0x{byte:X}" for byte in sha256(f"card\n{secret}".encode()).digest()[:4])
+def card_of(login: str, password: str) -> str:
+    """The key of an engineer's card as a reader tells it: four bytes of its number, which nobody can guess."""
+    return " ".join(f"0x{byte:X}" for byte in sha256(f"card\n{login}\n{password}".encode()).digest()[:4])
 
 
 def names(size: Size) -> list[str]:

@@ -106,6 +106,8 @@ class DebugServer:
         if path == "/auth/store/new_login":
             if self.passwords.get(body["login"]) != body["password"]:
                 return refused(401, "Invalid credentials")
+            if body["store_id"] not in self.made.get("/admin/store", {}):
+                return refused(404, "Store id not found")
             key = load_pem_public_key(body["public_key"].encode())
             assert isinstance(key, RSAPublicKey)
             self._keys[body["store_id"]] = key

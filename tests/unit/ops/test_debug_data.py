@@ -60,7 +60,7 @@ def test_everything_is_made(server: DebugServer, railway: Railway):
     engineers = {one["login"]: one["id"] for one in server.made["/admin/engineer"].values()}
     assert server.privileges[engineers["demo-engineer-3-1"]] == ["ROBOT_LOGIN", "STORE_LOGIN", "ROBOT_ADMIN"]
     assert server.privileges[engineers["demo-engineer-3-2"]] == ["STORE_LOGIN"]
-    assert server.cards == {engineers["demo-engineer-3-1"]: debug_plan.card_of(PASSWORD)}
+    assert server.cards == {engineers["demo-engineer-3-1"]: debug_plan.card_of("demo-engineer-3-1", PASSWORD)}
     assert {ticket["user_id"] for ticket in server.made["/admin/ticket"].values()} == set(server.made["/admin/user"])
 
 
@@ -126,9 +126,11 @@ def test_who_has_no_right_is_told_which_one_is_missing(server: DebugServer):
 
 
 def test_another_password_is_said_to_be_another(server: DebugServer, railway: Railway):
-    load(railway, Size(seed=3, users=0, stores=0, day=DAY), PASSWORD)
+    load(railway, SMALL, PASSWORD)
+    cards, before = dict(server.cards), shape(server)
     with pytest.raises(OperatorError, match="demo-engineer-3-1 may not sign a store in"):
         load(railway, SMALL, "another")
+    assert (server.cards, shape(server)) == (cards, before)
 
 
 def test_where_nothing_answers_is_said(server: DebugServer, railway: Railway):
