@@ -37,18 +37,20 @@ Component = Callable[..., Awaitable[str]]
 
 def robot_of(railway: Railway) -> Component:
     """A dependency that gives the id of the robot whose token is shown, or raises 401."""
+    sessions = sessions_of(railway)
 
     async def robot(request: Request, _shown: Shown = None) -> str:
-        return await sessions_of(railway).component(request, ROBOT)
+        return await sessions.component(request, ROBOT)
 
     return robot
 
 
 def store_of(railway: Railway) -> Component:
     """A dependency that gives the id of the store whose terminal's token is shown, or raises 401."""
+    sessions = sessions_of(railway)
 
     async def store(request: Request, _shown: Shown = None) -> str:
-        return await sessions_of(railway).component(request, STORE)
+        return await sessions.component(request, STORE)
 
     return store
 
@@ -65,7 +67,9 @@ def hash_of(token: str) -> str:
 
 def sessions_of(railway: Railway) -> Sessions:
     """The sessions of this railway; one object for all its servers."""
-    return cast("Sessions", railway.extra.setdefault("sessions", Sessions(railway)))
+    if "sessions" not in railway.extra:
+        railway.extra["sessions"] = Sessions(railway)
+    return cast("Sessions", railway.extra["sessions"])
 
 
 class Sessions:
