@@ -8,7 +8,7 @@ const DRAW = {
   strong: (value) => h("b", {}, value ?? ""),
   id: (value) => h("code", {}, value ?? ""),
   word: (value) => (value ? h("span", { class: "chip" }, t(value)) : ""),
-  number: (value) => count(value),
+  number: (value) => String(value),
   money: (value) => money(value),
   time: (value) => moment(value),
   flag: (value) => h("span", { class: "chip", "data-kind": value ? "yes" : "no" }, t(value ? "yes" : "no")),
@@ -23,7 +23,7 @@ const RIGHT = new Set(["number", "money", "stock"]);
 
 // Only pictures of this server are shown: an address of another would tell it who looks.
 function picture(url, isOurs, kind) {
-  return isOurs ? h("img", { src: url, alt: "", loading: "lazy", class: kind }) : "";
+  return isOurs ? h("img", { src: url, alt: "", loading: "lazy", class: kind, onerror: (event) => event.target.remove() }) : "";
 }
 
 export function table(columns, rows, buttons) {
