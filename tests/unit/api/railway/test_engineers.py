@@ -29,19 +29,26 @@ async def administrator() -> str:
     return "token"
 
 
-@pytest.fixture
-def desk() -> AccessDesk:
-    return AccessDesk()
-
-
-@pytest.fixture
-async def http(desk: AccessDesk) -> AsyncIterator[httpx.AsyncClient]:
-    cheap = {"passwords": Passwords(memory_kib=8, passes=1)}
+@pytest.fixture(scope="module")
+def served() -> tuple[AccessDesk, FastAPI]:
+    """Built once, for that takes a while."""
+    desk, cheap = AccessDesk(), {"passwords": Passwords(memory_kib=8, passes=1)}
     railway = Railway(desk, desk, RING, administrator, now=lambda: desk.now, extra=cheap)  # pyright: ignore
     app = FastAPI()
     for one in (component_sign_in, engineers, cards):
         app.include_router(one.build(railway), prefix=BASE)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t" + BASE) as client:
+    return desk, app
+
+
+@pytest.fixture
+def desk(served: tuple[AccessDesk, FastAPI]) -> AccessDesk:
+    served[0].__init__()
+    return served[0]
+
+
+@pytest.fixture
+async def http(served: tuple[AccessDesk, FastAPI], desk: AccessDesk) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(served[1]), base_url="http://t" + BASE) as client:
         yield client
 
 
