@@ -249,6 +249,16 @@ async def test_a_key_that_is_none_is_refused_when_it_is_registered(site: Site, n
     assert site.passwords.verified == []
 
 
+async def test_a_key_may_come_with_other_line_ends(site: Site):
+    await site.engineer()
+    robot = Component(site.http, rsa_key(), "robot")
+    key = "\r\n" + pem_of(rsa_key()).replace("\n", "\r\n")
+    answer = await robot.post("new_login", {"login": "eva", "password": "secret", "public_key": key} | MODEL)
+    robot.id = answer.json()["id"]
+    assert site.desk.named("RobotRegistered")[0]["public_key"] == pem_of(rsa_key())
+    assert (await site.me("robot", await robot.sign_in()))[0] == 200
+
+
 async def test_a_challenge_in_bytes(site: Site):
     await site.engineer()
     robot, longer = await site.robot(), await site.robot(rsa_key(3072))
