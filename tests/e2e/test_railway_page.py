@@ -38,11 +38,12 @@ class Site(Shops):
     def __init__(self) -> None:
         super().__init__()
         self.is_guarded = False
-        self.reads["after"] = self._booked
+        self.reads |= {"after": self._booked, "reached": lambda cursor, limit: {} if cursor else {0: 1}}
 
     def _booked(self, cursor: Mapping[int, int], limit: int) -> Any:
         line = {"item_id": uuid.UUID(int=1), "name": "Чай", "category": "food", "count": 2, "price_penny": 5000}
-        ids = {"purchase_id": uuid.UUID(int=2), "store_id": uuid.UUID(SHOP), "user_id": uuid.UUID(PASSENGER)}
+        place = {"kafka_partition": 0, "kafka_offset": 1}
+        ids = place | {"purchase_id": uuid.UUID(int=2), "store_id": uuid.UUID(SHOP), "user_id": uuid.UUID(PASSENGER)}
         told = {"channel": "ROBOT", "total_penny": 10_000, "booked_at": datetime(2026, 1, 1, 9, tzinfo=UTC)}
         return [] if cursor else [ids | told | {"lines": [line]}], {0: 1}
 
@@ -163,10 +164,14 @@ def test_a_store_goes_on_a_train_and_leaves(desk: Watched) -> None:
     expect(page.locator("#list .state")).to_have_text("Nothing here yet.")
 
 
-def test_purchases_are_shown(desk: Watched) -> None:
+def test_purchases_are_shown_and_downloaded(desk: Watched) -> None:
     go(desk, "Purchases")
     expect(desk.page.locator("#list tbody tr")).to_contain_text("2 × Чай")
     expect(desk.page.locator("#list tbody tr")).to_contain_text("100.00")
+    with desk.page.expect_download() as download:
+        desk.page.locator("#download").click()
+    assert download.value.suggested_filename == "purchases.csv"
+    assert '"Чай"' in download.value.path().read_text("utf-8")
 
 
 def test_on_a_phone_in_russian_with_a_token(browser: Browser, address: str, site: Site) -> None:
