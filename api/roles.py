@@ -70,6 +70,7 @@ TABLE: Final[tuple[Rule, ...]] = (
         GET /docs/oauth2-redirect
         GET /redoc
         GET /static-offline-docs/{rest:path}
+        GET /static-offline-docs/redoc.standalone.js
         GET /ui
         GET /ui/
         GET /ui/sales

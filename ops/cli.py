@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -148,6 +149,28 @@ def psql(
     from ops import commands
 
     raise typer.Exit(commands.psql(command))
+
+
+@app.command("debug-data", rich_help_panel=DATA)
+def debug_data(
+    seed: Annotated[int, typer.Option(help="Another number makes other passengers and engineers.")] = 1,
+    users: Annotated[int, typer.Option(min=0, max=100_000, help="Passengers; each has a ticket.")] = 40,
+    trains: Annotated[int, typer.Option(min=0, max=100, help="Trains of the day, between MOSCOW and SPB.")] = 4,
+    stores: Annotated[int, typer.Option(min=0, max=100, help="Stores on board of each train, of 22 items.")] = 2,
+    engineers: Annotated[int, typer.Option(min=1, max=100, help="The first may do everything and has a card.")] = 3,
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The trains' day (default today).")] = None,
+    url: Annotated[str | None, typer.Option(help="Where the railway is (default: this home's).")] = None,
+    password: Annotated[str | None, typer.Option(help="The engineers' (default: one is made, shown and kept).")] = None,
+) -> None:
+    """Fill the railway with a demo: engineers, passengers, tickets, stores with items, hotels and sights.
+
+    Doing it again adds only what is missing. Elsewhere than on the server's machine it needs ADMIN_TOKEN.
+    """
+    from ops import debug_data as demo
+    from ops.debug_plan import Size
+
+    size = Size(seed, users, trains, stores, engineers, day.date() if day else None)
+    demo.run(size, demo.Goal(url, password))
 
 
 @app.command(context_settings=FOREIGN, add_help_option=False, rich_help_panel=DEVICES)

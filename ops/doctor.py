@@ -178,7 +178,8 @@ def _abilities(url: str) -> Iterator[Finding]:
     advice = "PostgreSQL 14 or newer is needed." if version < 14 else ""
     yield Finding("postgres", f"answers, version {version}", advice, is_fault=version < 14)
     if not vector:
-        yield Finding("pgvector", "is not there", "Install pgvector on that server: it will be needed for faces.")
+        advice = "Install pgvector on that server: until then faces are neither enrolled nor found; all else works."
+        yield Finding("pgvector", "is not there", advice)
     if lower != (True,):
         yield Finding("locale", "does not fold Cyrillic", "Create the database with LOCALE_PROVIDER builtin, C.UTF-8.")
 
@@ -191,6 +192,22 @@ def camera(_: Settings) -> Iterator[Finding]:
             return
     devices = sorted(str(path) for path in Path("/dev").glob("video*"))
     yield Finding("sensor", f"OpenCV and onnxruntime are there; cameras: {', '.join(devices) or 'none'}")
+
+
+def faces(_: Settings) -> Iterator[Finding]:
+    """What describes faces: dlib, and its model data."""
+    from streams.workers import NotNow
+
+    if importlib.util.find_spec("dlib") is None or importlib.util.find_spec("cv2") is None:
+        yield Finding("faces", "dlib or OpenCV is not installed", "pip install 'sensorium[faces]'")
+        return
+    from streams.workers.faces import models_folder
+
+    try:
+        yield Finding("faces", f"dlib is there; its model data in {models_folder()}")
+    except NotNow as missing:
+        advice = "pip install -r requirements-weights.lock: until then no face is enrolled or found."
+        yield Finding("faces", str(missing), advice)
 
 
 def audio(ours: Settings) -> Iterator[Finding]:
@@ -274,4 +291,17 @@ def clock_offset_s(server: str = TIME_SERVER, timeout_s: float = 2.0) -> float |
     return (sent + time.time()) / 2 - (seconds - NTP_EPOCH_OFFSET + fraction / 2**32)
 
 
-CHECKS: tuple[Check, ...] = (python, disk, listeners, kafka, contract, database, audio, speech, camera, registry, clock)
+CHECKS: tuple[Check, ...] = (
+    python,
+    disk,
+    listeners,
+    kafka,
+    contract,
+    database,
+    audio,
+    speech,
+    camera,
+    faces,
+    registry,
+    clock,
+)

@@ -14,10 +14,12 @@ from projections import checksum, migrations
 from projections.feed import Limits
 from projections.projection import Projection, starts_of
 from projections.read_model import ReadModel, Target
+from projections.registry import READ_MODELS
 from projections.store import Checkpoint, Fenced, Store, retrying, translated
 from projections.store_models import Models, Version
 from schemas.envelope import KeyRing
 from schemas.errors import TransientFailure
+from schemas.topics import TOPICS
 from streams.log_reader import LogReader, TopicPartition
 
 Checksums = Mapping[str, Mapping[str, int]]
@@ -97,6 +99,7 @@ class Replay:
 
     def past(self, name: str, until_ms: int) -> Outcome:
         """Build a view of what was in the log up to `until_ms` (log append time), readable as `?as_of=name`."""
+        _check_past(self._model)
         with self._models(f"{self._model.name}/{name}") as models:
             for version in models.listing(self._model.name):
                 if version.as_of_name == name and (version.state == "as_of" or version.until_ms != until_ms):
@@ -303,6 +306,15 @@ class Replay:
     def _retrying(self, attempt: Callable[[], object]) -> None:
         """Readers may hold a lock for a while: try again."""
         retrying(attempt, ATTEMPTS, self._stop.wait)
+
+
+def _check_past(model: ReadModel) -> None:
+    """Refuse a past that would be wrong, and would show what was deleted for good."""
+    for topic in READ_MODELS.get(model.name, model).topics:
+        if topic in TOPICS and TOPICS[topic].cleanup == "compact":
+            raise OperatorError(
+                f"{model.name} has no past: {topic} keeps the newest of everything only, and what was deleted stays so."
+            )
 
 
 def _live(models: Models, model: ReadModel) -> Version:

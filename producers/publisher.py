@@ -123,6 +123,21 @@ class Publisher:
             if error is not None:
                 raise self._failure(error)
 
+    def hand_over(self, messages: Sequence[Message], lost: Callable[[Exception], None]) -> None:
+        """Append without waiting for it. `lost` is called for each message that was not appended, from any thread.
+
+        Raises:
+            Overloaded: the local queue is full; what comes before that message is on its way.
+        """
+
+        def report(error: KafkaError | None, _message: Any) -> None:
+            if error is not None:
+                lost(self._failure(error))
+
+        for message in messages:
+            self._produce(message, report)
+        self._producer.poll(0)  # reports of earlier ones
+
     def in_flight(self) -> int:
         """Messages and requests that librdkafka still holds."""
         return len(self._producer)

@@ -13,7 +13,7 @@ from projections.answers import message, notice, stored_reply
 from projections.feed import Batch, EndOfFeed, Feed, Limits, make_batch
 from projections.read_model import Effects, Projector, ReadModel, Reply, Target
 from projections.store import Checkpoint, Fenced, KeyTaken, Progress, RefusedRows, Store, StoredReply
-from schemas.errors import InvalidEvent, SensoriumError, TransientFailure
+from schemas.errors import InvalidEvent, Overloaded, SensoriumError, TransientFailure
 from schemas.record import Record
 from streams.log_reader import LogReader, TopicPartition
 
@@ -31,6 +31,7 @@ class Publisher(Protocol):
     """What is needed of `producers.publisher.Publisher`."""
 
     def publish_all(self, messages: Sequence[Message]) -> None: ...  # noqa: D102 - see Publisher
+    def hand_over(self, messages: Sequence[Message], lost: Callable[[Exception], None]) -> None: ...  # noqa: D102
 
 
 class Projection:
@@ -171,10 +172,12 @@ class Projection:
     def _send(self, replies: Sequence[StoredReply]) -> None:
         """Replies may be lost (whoever waits answers without them), so they never hold the rows up."""
         try:
-            if replies:
-                self._publisher.publish_all([message(reply) for reply in replies])
-        except (InvalidEvent, TransientFailure) as error:
-            log.warning("%s: up to %d replies are lost: %r", self._target.schema, len(replies), str(error))
+            self._publisher.hand_over([message(reply) for reply in replies], self._lost)
+        except (InvalidEvent, TransientFailure, Overloaded) as error:
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        log.warning("%s: a reply is lost: %r", self._target.schema, str(error))
 
 
 def check_positions(

@@ -26,7 +26,7 @@ REFUSALS: Final[Mapping[str, int]] = {
     "robot_not_found": 404, "challenge_refused": 401, "session_not_found": 401,
     "store_not_found": 404, "store_exists": 409, "binding_exists": 409,
     "item_not_found": 404, "items_not_found": 404, "not_enough": 400, "task_not_found": 404,
-    "item_exists": 409, "purchase_exists": 409,
+    "item_exists": 409, "purchase_exists": 409, "place_exists": 409,
 }  # fmt: skip
 
 

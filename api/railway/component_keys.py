@@ -98,5 +98,5 @@ def decoy(component_id: str, secret: bytes) -> str:
     first, second = (_LEAST + half % ((1 << 64) - _LEAST) for half in halves)
     modulus = first * second << (SMALLEST - 128)
     noise = secrets.randbelow(modulus)
-    pow(noise, 65537, modulus)  # takes about as long as hiding a text does
+    pow(noise, 5, modulus)  # takes about as long as hiding a text does
     return base64.b64encode(noise.to_bytes(SMALLEST // 8)).decode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -37,18 +37,20 @@ Component = Callable[..., Awaitable[str]]
 
 def robot_of(railway: Railway) -> Component:
     """A dependency that gives the id of the robot whose token is shown, or raises 401."""
+    sessions = sessions_of(railway)
 
     async def robot(request: Request, _shown: Shown = None) -> str:
-        return await sessions_of(railway).component(request, ROBOT)
+        return await sessions.component(request, ROBOT)
 
     return robot
 
 
 def store_of(railway: Railway) -> Component:
     """A dependency that gives the id of the store whose terminal's token is shown, or raises 401."""
+    sessions = sessions_of(railway)
 
     async def store(request: Request, _shown: Shown = None) -> str:
-        return await sessions_of(railway).component(request, STORE)
+        return await sessions.component(request, STORE)
 
     return store
 
@@ -65,7 +67,9 @@ def hash_of(token: str) -> str:
 
 def sessions_of(railway: Railway) -> Sessions:
     """The sessions of this railway; one object for all its servers."""
-    return cast("Sessions", railway.extra.setdefault("sessions", Sessions(railway)))
+    if "sessions" not in railway.extra:
+        railway.extra["sessions"] = Sessions(railway)
+    return cast("Sessions", railway.extra["sessions"])
 
 
 class Sessions:
@@ -87,24 +91,24 @@ class Sessions:
         now = self._railway.now()
         if session is None or session["client_type"] != client_type or session["expires_at"] <= now:
             raise invalid_credentials()
-        self._keep_alive(session["session_id"], session["expires_at"], now)
+        self._keep_alive(session, now)
         return str(session["component_id"])
 
-    def _keep_alive(self, session_id: str, expires_at: datetime, now: datetime) -> None:
-        step = self._life / 12
+    def _keep_alive(self, session: Mapping[str, Any], now: datetime) -> None:
+        session_id, step = session["session_id"], self._life / 12
         told = self._told.get(session_id)
-        if expires_at - now > self._life - step or (told is not None and now - told < step):
+        if session["expires_at"] - now > self._life - step or (told is not None and now - told < step):
             return
         self._told[session_id] = now
         while len(self._told) > _REMEMBERED:
             del self._told[next(iter(self._told))]
-        renewing = asyncio.create_task(self._renew(session_id))
+        renewing = asyncio.create_task(self._renew(session_id, session["component_id"]))
         self._under_way.add(renewing)
         renewing.add_done_callback(self._under_way.discard)
 
-    async def _renew(self, session_id: str) -> None:
+    async def _renew(self, session_id: str, by: str) -> None:
         """Nobody waits for it: a session may be used while Kafka is away."""
-        record = {"session_id": session_id, "life_ms": self._life // timedelta(milliseconds=1), "by": None}
+        record = {"session_id": session_id, "life_ms": self._life // timedelta(milliseconds=1), "by": by}
         try:
             await self._railway.writer.tell("RenewSession", KEY, record)
         except SensoriumError as failure:

@@ -61,7 +61,7 @@ def _add_admin(router: APIRouter, railway: Railway, admin: Any) -> None:
         "/admin/store/{store_id}/train/unbind",
         tags=["admin"],
         summary="A store leaves a train",
-        responses=declared(401, 403),
+        responses=declared(401, 403, 409),
     )
     async def unbind(request: Request, store_id: Id, trip: Annotated[Trip, Body()], by: str | None = admin) -> Ok:
         """Done, too, when it was not on board."""

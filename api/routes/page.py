@@ -96,12 +96,18 @@ async def sales_page(request: Request) -> Response:
     return await _file(request, "sales.html")
 
 
+async def railway_page(request: Request) -> Response:
+    """The page of the railway."""
+    return await _file(request, "railway.html")
+
+
 def build() -> APIRouter:
     """The routes; nobody needs to be admitted to see an empty page."""
     router = APIRouter(include_in_schema=False)
     router.add_api_route("/ui", page, methods=["GET"])
     router.add_api_route("/ui/", page, methods=["GET"])
     router.add_api_route("/ui/sales", sales_page, methods=["GET"])
+    router.add_api_route("/ui/railway", railway_page, methods=["GET"])
 
     @router.get("/assets/{name}")
     async def get_asset(request: Request, name: str) -> Response:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+import orjson
 from immutables import Map
 
 from schemas.errors import InvalidEvent
@@ -158,6 +159,8 @@ def _unsellable(state: State, record: Mapping[str, Any]) -> Refused | None:
     lines = record["lines"]
     if not lines or any(line["count"] < 1 for line in lines):
         return Refused("invalid_purchase", "A purchase has items, each with a count of 1 or more")
+    if not _is_object(record["additional_data"]):
+        return Refused("invalid_purchase", "Additional data is no JSON object")
     if _is_known(state, record["task_id"]):
         return Refused("purchase_exists", "Purchase already exists")
     items = [state.items.get(line["item_id"]) for line in lines]
@@ -230,6 +233,13 @@ def _with_done(state: State, task_id: str) -> State:
 
 def _is_known(state: State, task_id: str) -> bool:
     return task_id in state.open_tasks or task_id in state.done or task_id in state.done_before
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _named(state: State, line: Mapping[str, Any]) -> dict[str, Any]:

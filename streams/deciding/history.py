@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from typing import Any, Generic, TypeVar
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from producers.publisher import Message
 from schemas import serde
 from schemas.errors import InvalidEvent
 from schemas.record import Record
 from streams.deciding import answers
-from streams.deciding.ledger import SETTLED, Answer, Ledger, dump, empty, fold, load
+from streams.deciding.ledger import SETTLED, Answer, Ledger, empty, fold, load
+from streams.deciding.snapshots import Shelf
 from streams.decisions import Decider
 from streams.log_reader import LogReader, PositionLost, TopicPartition
-from streams.runtime.past import SNAPSHOTS, newest_snapshots, snapshot_message
+from streams.runtime.past import SNAPSHOTS
 
 log = logging.getLogger(__name__)
 S = TypeVar("S")
-LARGEST_SNAPSHOT = 7 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Past(Generic[S]):
+    """What there is to know of a partition before its next command.
+
+    `unsent` are answers that may not have been sent, `shelf` is where snapshots lie; reading the newest of them took
+    `load_s` seconds.
+    """
+
+    ledger: Ledger[S]
+    unsent: list[Message]
+    shelf: Shelf
+    load_s: float
 
 
 class History(Generic[S]):
-    """Reads what was decided. Its reader sees committed events only, so an aborted batch never shows."""
+    """Reads what was decided. Its reader sees committed events only, so an aborted batch never shows.
 
-    def __init__(self, bootstrap: str, decider: Decider[S]) -> None:
+    The snapshots of all `partitions` are read at once, when the first of these is asked for.
+    """
+
+    def __init__(self, bootstrap: str, decider: Decider[S], partitions: Iterable[int]) -> None:
         self._decider = decider
         self._reader = LogReader(bootstrap, f"{decider.consumer}-history")
+        self._shelves = {one: Shelf(decider.consumer, decider.events, one) for one in partitions}
+        self._has_looked = False
 
-    def read(self, partition: int) -> tuple[Ledger[S], list[Message]]:
-        """Fold the partition to its end; also the answers that may not have been sent.
+    def read(self, partition: int) -> Past[S]:
+        """Fold the partition to its end.
 
         Call it when the transactional id is held: then nobody else's transaction is open, and the end is the end.
         Raises `TransientFailure` and, when commands were lost, `PositionLost`.
@@ -37,7 +58,10 @@ class History(Generic[S]):
         where = TopicPartition(self._decider.events, partition)
         first = self._reader.beginning_offsets(where.topic)[partition]
         end = self._reader.end_offsets(where.topic)[partition]
-        ledger = self._snapshot(partition, first, end)
+        shelf = self._shelf(partition)
+        began = time.monotonic()
+        ledger = self._snapshot(shelf, first, end)
+        load_s = time.monotonic() - began
         folded, unsent = 0, list[tuple[int, Message]]()
         self._reader.assign({where: max(ledger.next_event, first)})
         while self._reader.positions[where] < end:
@@ -48,7 +72,7 @@ class History(Generic[S]):
         log.info("%s: %d events folded, up to offset %d", where, folded, ledger.next_event)
         newest = unsent[-1][0] if unsent else 0
         fresh = [message for at_ms, message in unsent if at_ms > newest - answers.RESENT_MS]
-        return self._checked(ledger, partition), fresh
+        return Past(self._checked(ledger, partition), fresh, shelf, load_s)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -65,20 +89,22 @@ class History(Generic[S]):
             del unsent[:-1000]
         return fold(self._decider, ledger, name, body, record)
 
-    def _snapshot(self, partition: int, first: int, end: int) -> Ledger[S]:
+    def _shelf(self, partition: int) -> Shelf:
+        if not self._has_looked:
+            where = TopicPartition(SNAPSHOTS, 0)
+            begin, stop = self._reader.beginning_offsets(SNAPSHOTS)[0], self._reader.end_offsets(SNAPSHOTS)[0]
+            self._reader.assign({where: begin})
+            while self._reader.positions[where] < stop:
+                for record in self._reader.poll_batch():
+                    for shelf in self._shelves.values():
+                        shelf.take(record)
+            self._has_looked = True
+        return self._shelves[partition]
+
+    def _snapshot(self, shelf: Shelf, first: int, end: int) -> Ledger[S]:
         """The newest readable one within the log, else an empty ledger at its beginning."""
-        begin, stop = self._reader.beginning_offsets(SNAPSHOTS)[0], self._reader.end_offsets(SNAPSHOTS)[0]
-        where = TopicPartition(SNAPSHOTS, 0)
-        records: list[Record] = []
-        self._reader.assign({where: begin})
-        while self._reader.positions[where] < stop:
-            mine = f"{self._decider.consumer}/{partition}".encode()
-            records += [record for record in self._reader.poll_batch() if record.key == mine]
-        wanted = (self._decider.consumer, self._decider.events, partition)
-        for next_event, data in newest_snapshots(records, wanted, end):
-            if next_event >= first and (ledger := load(self._decider, next_event, data)):
-                return ledger
-        return replace(empty(self._decider), next_event=first)
+        found = (load(self._decider, at, data) for at, data in shelf.whole(end) if at >= first)
+        return next((one for one in found if one), None) or replace(empty(self._decider), next_event=first)
 
     def _checked(self, ledger: Ledger[S], partition: int) -> Ledger[S]:
         """Where the commands go on, if the log still holds that place."""
@@ -96,12 +122,3 @@ class History(Generic[S]):
             )  # fmt: skip
             return replace(ledger, next_command=first)
         return ledger
-
-
-def snapshot(decider: Decider[Any], partition: int, ledger: Ledger[Any]) -> Message | None:
-    """The message that lays a ledger down; None when it would be larger than the topic takes."""
-    data = dump(decider, ledger)
-    if len(data) > LARGEST_SNAPSHOT:
-        log.warning("%s/%d: a state of %d bytes is too large for a snapshot", decider.consumer, partition, len(data))
-        return None
-    return snapshot_message(decider.consumer, decider.events, partition, ledger.next_event, data)

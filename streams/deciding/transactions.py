@@ -5,6 +5,7 @@ Taking the transactional id fences whoever had it before: his open transaction i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -68,7 +69,8 @@ class Transactions:
     def close(self) -> None:
         """Let go; what is open stays so until it times out or somebody takes the id."""
         self._producer.purge(blocking=False)
-        self._producer.flush(1.0)
+        with contextlib.suppress(Fenced), _GivenUp():
+            self._producer.flush(1.0)
 
     def _commit(self, messages: Sequence[Message]) -> list[int]:
         offsets = [-1] * len(messages)
@@ -86,7 +88,8 @@ class Transactions:
         self._producer.begin_transaction()
         for n, message in enumerate(messages):
             self._produce(message, report(n))
-        self._producer.flush(LONGEST_S)
+        with _GivenUp():
+            self._producer.flush(LONGEST_S)
         if failures:
             raise KafkaException(failures[0])
         if -1 in offsets:
@@ -100,7 +103,8 @@ class Transactions:
             try:
                 return self._producer.produce(topic, value, key, partition, report, headers=cast("Any", headers))
             except BufferError:
-                self._producer.poll(0.1)
+                with _GivenUp():
+                    self._producer.poll(0.1)
 
     def _take_back(self, error: KafkaException) -> None:
         cause = _cause(error)
@@ -128,6 +132,19 @@ class Transactions:
                 if time.monotonic() > deadline:
                     raise Fenced(f"{what} did not end in {self._patience_s:g} s: {cause.str()}") from error
                 log.warning("%s: %s; trying on", what, cause.str())
+
+
+class _GivenUp:
+    """Turns what the library raises, from wherever it serves events, about a producer that was given up.
+
+    It is its KafkaError itself, which is no exception and is caught by no `except`, or Python's SystemError about it.
+    """
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, KafkaError | SystemError):
+            raise Fenced(f"The transactional producer was given up: {error}") from None
 
 
 def _cause(error: KafkaException) -> KafkaError:

@@ -1,4 +1,4 @@
-"""The process `deciders`: every decider of the table in a thread of its own, until SIGTERM or until one fails.
+"""The process `deciders`: every decider of the table with its threads, until SIGTERM or until one fails.
 
 Exit codes: 0 stopped on request, 1 failed with a sentence in the log. The supervisor starts it again; what was decided
 stands in the log, so that is harmless.
@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from producers.publisher import Publisher
 from streams.deciding.commands import Membership
+from streams.deciding.lane import Tools
 from streams.deciding.member import Member
+from streams.deciding.scribe import Scribe
 from streams.decisions import Decider
 from streams.runtime.quiet import quieten
 
@@ -63,6 +65,7 @@ def work(
     """The same until `stop` is set, from any thread."""
     failed, left = threading.Event(), threading.Semaphore(len(deciders) - 1)
     publisher = Publisher(bootstrap, client_id="deciders", linger_ms=0)
+    tools = Tools(publisher, Scribe(publisher, stop))
 
     def ready() -> None:
         if on_ready and not left.acquire(blocking=False):
@@ -70,7 +73,7 @@ def work(
 
     def one(decider: Decider[Any]) -> None:
         try:
-            Member(bootstrap, decider, publisher, stop, settings.membership).run(ready)
+            Member(bootstrap, decider, tools, stop, settings.membership).run(ready)
         except Exception:
             log.exception("%s failed; exiting to be started again", decider.consumer)
             failed.set()

@@ -187,8 +187,10 @@ def _snapshot(record: Record) -> dict[str, Any] | None:
         return None  # a snapshot is only a shortcut: an unreadable one is as good as none
 
 
-def snapshot_message(processor: str, topic: str, partition: int, next_offset: int, state: bytes) -> Message:
-    """The message that lays down the state before the event at `next_offset`."""
+def snapshot_message(
+    processor: str, topic: str, partition: int, next_offset: int, state: bytes, within: str = ""
+) -> Message:
+    """The message that lays down the state before the event at `next_offset`; `within` ends the key of a part of it."""
     event = {
         "processor": processor,
         "topic": topic,
@@ -196,7 +198,7 @@ def snapshot_message(processor: str, topic: str, partition: int, next_offset: in
         "next_offset": next_offset,
         "state": state,
     }
-    made_id = derived_id(f"{processor}/snapshot", topic, partition, next_offset, 0)
+    made_id = derived_id(f"{processor}/snapshot{within}", topic, partition, next_offset, 0)
     headers = cloudevents.headers("ProcessorSnapshot", id=made_id, source=f"/processors/{processor}")
     value = serde.encode("ProcessorSnapshot", event)
-    return Message(SNAPSHOTS, _key(processor, partition), value, headers)
+    return Message(SNAPSHOTS, _key(processor, partition) + within.encode(), value, headers)

@@ -35,6 +35,7 @@ class Component:
     key: rsa.RSAPrivateKey | Ed25519PrivateKey
     kind: str
     id: str = ""
+    base: str = "/base_api/v1"
 
     async def register(self, login: str, password: str, **more: str) -> httpx.Response:
         """First authentication."""
@@ -66,7 +67,7 @@ class Component:
 
     async def post(self, route: str, body: Mapping[str, Any], **headers: str) -> httpx.Response:
         """One request; JSON in ASCII, so that a text may hold whatever JSON can."""
-        path = f"/base_api/v1/auth/{self.kind}/{route}"
+        path = f"{self.base}/auth/{self.kind}/{route}"
         said = {"Content-Type": "application/json"} | headers
         return await self.http.post(path, content=json.dumps(body), headers=said)
 

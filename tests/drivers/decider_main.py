@@ -13,7 +13,7 @@ from tests.drivers.deciding import DECIDERS, at_site
 
 def main(plan: dict) -> int:
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
-    wanted = [at_site(DECIDERS[name], plan["prefix"]) for name in plan["names"]]
+    wanted = [at_site(DECIDERS[name], plan["prefix"], **plan["changed"]) for name in plan["names"]]
     return worker.run(
         plan["bootstrap"], deciders=wanted, settings=worker.WorkerSettings(Membership(plan["instance"], 6.0))
     )

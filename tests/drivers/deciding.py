@@ -147,10 +147,16 @@ class DecidingSite:
         assert code == [0]
 
     def process(
-        self, *names: str, faults: Path | None = None, instance: str = "a", output: IO[bytes] | None = None
+        self,
+        *names: str,
+        faults: Path | None = None,
+        instance: str = "a",
+        output: IO[bytes] | None = None,
+        **changed: Any,
     ) -> subprocess.Popen[bytes]:
-        """Deciders at work in a process of their own that may be killed."""
+        """Deciders at work in a process of their own that may be killed; `changed` fields of theirs are JSON."""
         plan = {"bootstrap": self.bootstrap, "prefix": self.prefix, "names": names, "instance": instance}
+        plan["changed"] = changed
         path = [str(ROOT), *([str(ROOT / "tests/drivers/faults")] if faults else [])]
         more = {"PYTHONPATH": os.pathsep.join(path), "SENSORIUM_FAULTS": str(faults or "/nonexistent")}
         command = [sys.executable, str(ROOT / "tests/drivers/decider_main.py"), json.dumps(plan), "serve", "deciders"]
@@ -222,4 +228,4 @@ def at_site(decider: Decider[Any], prefix: str, **changed: Any) -> Decider[Any]:
         return here(decider.announce(state, name, record))
 
     moved = {"name": prefix + decider.name, "commands": prefix + decider.commands, "events": prefix + decider.events}
-    return replace(decider, decide=decide, announce=announce, **(moved | changed))
+    return replace(decider, **({"decide": decide, "announce": announce} | moved | changed))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
+
 from api.railway import sessions
 from producers.commands import CommandAnswer
 from streams.decisions import Command
@@ -12,6 +14,10 @@ from tests.drivers.railway_office import AS_ROBOT, ROBOT, Office, Row, cut, mome
 
 SHOP, RIVAL = (f"0f9d3c1e-0000-4000-8000-0000000000{n}" for n in ("a1", "a2"))
 PASSENGER = "0f9d3c1e-0000-4000-8000-0000000000b1"
+NOBODY = "0f9d3c1e-0000-4000-8000-0000000000ff"
+S, B = "/store_api/v1", "/base_api/v1"
+TEA = {"name": "Чай", "description": "Чёрный", "logo_url": "tea.jpg", "balance": "10", "price_penny": "5000"}
+KIOSK = {"name": "Киоск", "description": "Вагон 5", "logo_url": "k.png", "store_type": "RESTAURANT"}
 AS_SHOP = {"Authorization": "Bearer token-of-shop"}
 AS_RIVAL = {"Authorization": "Bearer token-of-rival"}
 SESSIONS = {
@@ -141,3 +147,8 @@ def purchase(item_id: str, count: int = 1, **changed: Any) -> Row:
     """What a client sends to buy."""
     lines = [{"item_id": item_id, "count": count}]
     return {"user_id": PASSENGER, "items": lines, "is_default_ready": True} | changed
+
+
+def told(answer: httpx.Response) -> tuple[int, Any]:
+    """An answer's status and what it says."""
+    return answer.status_code, answer.json()

@@ -83,9 +83,9 @@ def patch_transactions(module):
     around(module.Transactions, "_insist", before="deciders.uncommitted", after="deciders.committed")
 
 
-def patch_member(module):
+def patch_lane(module):
     around(module, "settle", before="deciders.undecided", after="deciders.decided")
-    around(module.Member, "_answer", before="deciders.unanswered", after="deciders.answered")
+    around(module.Lane, "_answer", before="deciders.unanswered", after="deciders.answered")
 
 
 def patch_journal(service):
@@ -142,7 +142,7 @@ PATCHES = {
     },
     ("serve", "deciders"): {
         "streams.deciding.transactions": patch_transactions,
-        "streams.deciding.member": patch_member,
+        "streams.deciding.lane": patch_lane,
     },
 }
 WITHOUT_DEDUPLICATION = {

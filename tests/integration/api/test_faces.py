@@ -21,6 +21,7 @@ from api.railway.app import Front, servers
 from api.railway.face_desk import Described, FaceDesk, FaceOptions
 from api.railway.parts import Railway
 from ops import face_wiring
+from ops.errors import OperatorError
 from ops.replay import Replay, Servers
 from producers.commands import Writer
 from producers.publisher import Publisher
@@ -169,6 +170,8 @@ async def test_enrol_search_replace_delete_and_no_replay_brings_it_back(
     outcome = await asyncio.to_thread(replay.next_version)
     assert outcome.switched
     assert outcome.differences == ()
+    with pytest.raises(OperatorError, match="faces has no past"):
+        replay.past("before", 1)
     assert [one["user_id"] for one in (await client.get(f"{FACE}/faces")).json()] == [boris]
     assert await search(client, picture(2)) == (200, {"user_id": boris}), "turned the same way as before"
 

@@ -1,6 +1,7 @@
 """The publisher against a real broker: acknowledged means in the log; everything ends within its deadline."""
 
 import asyncio
+import random
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from producers.publisher import Message, Publisher
 from schemas.errors import InvalidEvent, Overloaded, TransientFailure
 from schemas.identity import murmur2_partition
+from tests.drivers.waiting import eventually
 
 
 @pytest.fixture
@@ -74,6 +76,20 @@ async def test_many_at_once_keep_the_order_of_their_key(kafka_bootstrap: str, to
 def test_publish_all_returns_when_everything_is_in_the_log(kafka_bootstrap: str, topic: str, publisher: Publisher):
     publisher.publish_all([Message(topic, None, str(n).encode(), [], n % 4) for n in range(1000)])
     assert len(read_all(kafka_bootstrap, topic, 1000)) == 1000
+
+
+def test_what_is_handed_over_arrives_or_is_said_to_be_lost(kafka_bootstrap: str, topic: str, publisher: Publisher):
+    lost: list[Exception] = []
+    too_large = random.Random(1).randbytes(200_000)
+    publisher.hand_over([Message(topic, None, b"x", [], 0), Message(topic, None, too_large, [], 1)], lost.append)
+
+    def told() -> list[Exception]:
+        publisher.hand_over([], lost.append)
+        return lost
+
+    eventually(told)
+    assert [type(error) for error in lost] == [InvalidEvent]
+    assert [value for _, value, _ in read_all(kafka_bootstrap, topic, 1).values()] == [b"x"]
 
 
 async def test_both_ways_share_one_producer(topic: str, publisher: Publisher):

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from immutables import Map
 
 from schemas import serde
+from streams.deciders import devices
 from streams.deciding.history import History
+from streams.deciding.snapshots import Shelf
 from streams.deciding.transactions import Fenced, Transactions
+from streams.decisions import nothing_more
+from streams.topology import StateCodec
 from tests.drivers.deciding import DecidingSite, device
 from tests.drivers.waiting import eventually
 
@@ -166,7 +174,7 @@ def test_who_takes_the_id_fences_the_one_before(kafka_bootstrap: str, site: Deci
     with pytest.raises(Fenced):
         first.commit([_message(site)])
     assert second.commit([_message(site)]) != [-1]
-    assert len(site.records("devices.events")) == 1
+    eventually(lambda: len(site.records("devices.events")) == 1, 20)  # committed, and readers see it a moment later
     first.close()
     second.close()
 
@@ -182,16 +190,55 @@ def test_a_start_reads_the_snapshot_and_only_what_came_after(site: DecidingSite)
     with site.deciding("devices", snapshot_events=10):
         sent = [site.send("RegisterDevice", "k", device()) for _ in range(12)]
         site.wait_settled(*sent)
-        key = f"deciders.{site.prefix}devices/0".encode()
+        key = f"deciders.{site.prefix}devices/0/a/0".encode()
         eventually(lambda: [one for one in site.records("streams.snapshots") if one.key == key], 20, 0.1)
     (decider,) = site.deciders("devices")
-    history = History(site.bootstrap, decider)
-    ledger, _ = history.read(0)
+    with contextlib.closing(History(site.bootstrap, decider, [0])) as history:
+        ledger = history.read(0).ledger
     assert len(ledger.state.devices) == 12
     seen: list[str] = []
     spying = replace(decider, evolve=lambda state, name, body: seen.append(name) or decider.evolve(state, name, body))
-    history = History(site.bootstrap, spying)
-    again, _ = history.read(0)
-    history.close()
+    with contextlib.closing(History(site.bootstrap, spying, [0])) as history:
+        again = history.read(0).ledger
     assert again == ledger
     assert len(seen) < 12
+
+
+class Heavy(msgspec.Struct, frozen=True):
+    """Devices with a megabyte each that does not compress."""
+
+    inner: devices.State = devices.State()
+    ballast: Map[str, bytes] = Map()
+
+
+def heavier(state: Heavy, name: str, record: Mapping[str, Any]) -> Heavy:
+    ballast = random.Random(record["device_id"]).randbytes(1 << 20)
+    return Heavy(devices.evolve(state.inner, name, record), state.ballast.set(record["device_id"], ballast))
+
+
+def test_a_state_larger_than_any_message_is_laid_down_in_parts_and_read_back(site: DecidingSite) -> None:
+    heavy: dict[str, Any] = {
+        "evolve": heavier,
+        "decide": lambda state, command: devices.decide(state.inner, command),
+        "announce": nothing_more,
+        "state": StateCodec(Heavy, version=1),
+        "snapshot_events": 20,
+    }
+    (decider,) = site.deciders("devices", **heavy)
+
+    def laid() -> list[int]:
+        shelf = Shelf(decider.consumer, decider.events, 0)
+        for record in site.records("streams.snapshots"):
+            shelf.take(record)
+        return [at for at, _ in shelf.whole(1 << 40)]
+
+    with site.deciding("devices", **heavy):
+        site.wait_settled(*[site.send("RegisterDevice", "k", device()) for _ in range(10)])
+        eventually(laid, 30, 0.2)
+    seen: list[str] = []
+    spying = replace(decider, evolve=lambda state, name, body: seen.append(name) or decider.evolve(state, name, body))
+    with contextlib.closing(History(site.bootstrap, spying, [0])) as history:
+        ledger = history.read(0).ledger
+    assert sum(map(len, ledger.state.ballast.values())) == 10 << 20
+    assert len(ledger.answers) == 10
+    assert len(seen) == 0

@@ -200,6 +200,12 @@ def test_a_purchase_has_items_and_counts(lines: list[tuple[str, int]]):
     assert when(given(*STOCKED), "MakePurchase", purchase(*lines)) == INVALID
 
 
+@pytest.mark.parametrize("data", ["", "{", "[]", "null", '{"a": NaN}'])
+def test_additional_data_are_a_json_object(data: str):
+    verdict = when(given(*STOCKED), "MakePurchase", purchase((TEA, 1)) | {"additional_data": data})
+    assert verdict == Refused("invalid_purchase", "Additional data is no JSON object")
+
+
 def test_the_checks_have_an_order():
     assert when(given(), "MakePurchase", purchase()) == NO_STORE
     assert when(given(*STOCKED), "MakePurchase", purchase((GONE, 0))) == INVALID

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from fastapi import Request
 
 from api.passwords import Passwords
 from tests.drivers.railway_office import Faces, Office, client_at, railway_of, server_of
+from tests.drivers.railway_shops import Shops
 
 PERSON = "X-Person"
 
@@ -47,3 +49,25 @@ async def base(site: tuple[Office, Faces, object], office: Office, faces: Faces)
     del office, faces
     async with client_at(site[2], "/base_api") as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def shop_site() -> tuple[Shops, Any]:
+    """Servers are built once: that takes a third of a second."""
+    shops = Shops()
+    return shops, server_of(railway_of(shops))
+
+
+@pytest.fixture
+def shops(shop_site: tuple[Shops, Any]) -> Shops:
+    """As they were at the beginning."""
+    shop_site[0].__init__()
+    return shop_site[0]
+
+
+@pytest.fixture
+async def client(shop_site: tuple[Shops, Any], shops: Shops) -> AsyncIterator[httpx.AsyncClient]:
+    """Of these servers."""
+    del shops
+    async with client_at(shop_site[1]) as session:
+        yield session

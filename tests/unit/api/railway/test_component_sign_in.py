@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 
 from api.attempts import AttemptLimits
@@ -102,25 +102,31 @@ def app_of(railway: Railway) -> FastAPI:
     return app
 
 
-def from_header(request: Request) -> str:
-    return request.headers.get("x-from", "10.0.0.1")
-
-
 async def administrator() -> str:
     return "token"
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    desk, passwords = AccessDesk(), Spy()
-    desk.stores[STORE] = SHOP
+@pytest.fixture(scope="module")
+def served() -> tuple[AccessDesk, Spy, FastAPI, list[int]]:
+    """Built once, for that takes a while; the number is that of the test and makes an address of its own."""
+    desk, passwords, number = AccessDesk(), Spy(), [0]
     limits = SignInLimits(AttemptLimits(per_name=20, per_source=30), AttemptLimits(per_name=60, per_source=60))
     railway = Railway(
-        desk, desk, RING, administrator, client=from_header, now=lambda: desk.now,  # pyright: ignore[reportArgumentType]
+        desk, desk, RING, administrator, now=lambda: desk.now,  # pyright: ignore[reportArgumentType]
+        client=lambda request: request.headers.get("x-from", f"10.0.1.{number[0]}"),
         extra={"passwords": passwords, "sign_in_limits": limits},
     )  # fmt: skip
-    transport = httpx.ASGITransport(app_of(railway))
-    async with httpx.AsyncClient(transport=transport, base_url="http://t") as http:
+    return desk, passwords, app_of(railway), number
+
+
+@pytest.fixture
+async def site(served: tuple[AccessDesk, Spy, FastAPI, list[int]]) -> AsyncIterator[Site]:
+    desk, passwords, app, number = served
+    desk.__init__()
+    passwords.__init__()
+    desk.stores[STORE] = SHOP
+    number[0] += 1
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
         yield Site(desk, passwords, http)
 
 
@@ -241,6 +247,16 @@ async def test_a_key_that_is_none_is_refused_when_it_is_registered(site: Site, n
         assert refusal.status_code == 422
         assert refusal.json()["detail"][0]["loc"] == ["body", "public_key"]
     assert site.passwords.verified == []
+
+
+async def test_a_key_may_come_with_other_line_ends(site: Site):
+    await site.engineer()
+    robot = Component(site.http, rsa_key(), "robot")
+    key = "\r\n" + pem_of(rsa_key()).replace("\n", "\r\n")
+    answer = await robot.post("new_login", {"login": "eva", "password": "secret", "public_key": key} | MODEL)
+    robot.id = answer.json()["id"]
+    assert site.desk.named("RobotRegistered")[0]["public_key"] == pem_of(rsa_key())
+    assert (await site.me("robot", await robot.sign_in()))[0] == 200
 
 
 async def test_a_challenge_in_bytes(site: Site):
