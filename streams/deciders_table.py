@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.envelope import KeyRing
 from streams import railway
-from streams.deciders import devices, faces, users
+from streams.deciders import devices, faces, scenarios, users
 from streams.decisions import Decider
 from streams.topology import StateCodec
 
@@ -41,5 +41,13 @@ def deciders(keyring: KeyRing) -> tuple[Decider[Any], ...]:
             decide=decide_faces,
             evolve=evolve_faces,
             state=StateCodec(faces.State, version=1),
+        ),
+        Decider(
+            name="scenarios",
+            commands="scenarios.commands",
+            events="scenarios",
+            decide=scenarios.decide,
+            evolve=scenarios.evolve,
+            state=StateCodec(scenarios.State, version=1),
         ),
     )
