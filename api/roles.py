@@ -298,6 +298,28 @@ TABLE: Final[tuple[Rule, ...]] = (
         GET /v1/railway/purchases.csv
         """,
     ),
+    # Scenarios of video analytics.
+    *_rules(
+        Door.NETWORK,
+        "operator",
+        """
+        POST /scenario/
+        POST /scenario/{scenario_id}/
+        PUT /v1/scenarios/{scenario_id}/predictions
+        """,
+    ),
+    *_rules(
+        Door.NETWORK,
+        "analyst operator",
+        """
+        GET /scenario/{scenario_id}/
+        GET /prediction/{scenario_id}/
+        GET /v1/scenarios
+        GET /v1/scenarios/{scenario_id}
+        GET /v1/scenarios/{scenario_id}/history
+        GET /v1/scenarios/{scenario_id}/predictions
+        """,
+    ),
     # Who may sign in where; and what Keycloak itself asks.
     *_rules(
         Door.NETWORK,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from ops import http_server, offline_docs, people_wiring, railway_wiring, sales_wiring, schema_registry
+from ops import http_server, offline_docs, people_wiring, railway_wiring, sales_wiring, schema_registry, vision_wiring
 from ops.errors import OperatorError
 from ops.people_wiring import People
 from ops.settings import Settings, load, write_secret
@@ -102,7 +102,9 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     from fastapi_offline import FastAPIOffline
     from starlette.routing import Route
 
+    from api.admitting import admits
     from api.app import install
+    from api.routes import scenarios
     from api.routes.page import page
     from producers.asgi import compose, with_cors
     from producers.commands import Writer
@@ -129,6 +131,8 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
         app.router.routes += [Route(path, asr) for path in ASR_PATHS]
     if answers:
         install(app, answers)
+    if door and writer and answers:
+        app.include_router(scenarios.build(answers.database, writer, admits(door.admission)))
     if door:
         front = compose(door, app, page if answers else None)
         return people.gated(trains.in_front_of(front, app) if trains else front)
@@ -232,6 +236,14 @@ def _deciders(settings: Settings, _reload: bool) -> int:
     )
 
 
+def _orchestrator(settings: Settings, _reload: bool) -> int:
+    return vision_wiring.orchestrator(settings, keyring(settings))
+
+
+def _runner(settings: Settings, _reload: bool) -> int:
+    return vision_wiring.runner(settings)
+
+
 SERVICES: Final[Mapping[str, Callable[[Settings, bool], int]]] = MappingProxyType(
     {
         "front": _front,
@@ -241,6 +253,8 @@ SERVICES: Final[Mapping[str, Callable[[Settings, bool], int]]] = MappingProxyTyp
         "processors": _processors,
         "asr": _asr,
         "deciders": _deciders,
+        "orchestrator": _orchestrator,
+        "runner": _runner,
     }
 )
 """Every service by the name that `sensorium serve` knows."""

@@ -18,6 +18,7 @@ from projections.projectors import (
     railway_stores,
     sales_audio,
     sales_dialogues,
+    scenarios,
     users,
 )
 from projections.read_model import ReadModel
@@ -38,5 +39,6 @@ READ_MODELS: Final[Mapping[str, ReadModel]] = {
         railway_places,
         railway_stores,
         railway_accounts,
+        scenarios,
     )
 }

@@ -84,16 +84,14 @@ def longest_waiting(state: State) -> int | None:
     return min(ids, default=(0, None))[1]
 
 
+def starts_anew(change: Mapping[str, Any]) -> bool:
+    """Whether a ScenarioStatusChanged asks for the first frame again; after a failure the work goes on instead."""
+    return change["new_status"] == Status.INIT_STARTUP and change["reason"] not in (PAUSED, RETRIED)
+
+
 def _status_changed(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Whoever is started anew by people begins with the first frame; after a failure the work goes on."""
-    changed = {"status": record["new_status"], "since_us": record["at_us"]}
-    if record["new_status"] != Status.INIT_STARTUP:
-        return changed | {"is_paused": False}
-    if record["reason"] == PAUSED:
-        return changed | {"is_paused": True}
-    if record["reason"] == RETRIED:
-        return changed | {"is_paused": False}
-    return changed | {"is_paused": False, "last_frame": -1, "failures": 0, "summary": None}
+    changed = {"status": record["new_status"], "since_us": record["at_us"], "is_paused": record["reason"] == PAUSED}
+    return changed | {"last_frame": -1, "failures": 0, "summary": None} if starts_anew(record) else changed
 
 
 def _assigned(record: Mapping[str, Any]) -> Mapping[str, Any]:
