@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ops import people_settings, railway_settings, sales_settings
+from ops import people_settings, railway_settings, sales_settings, vision_settings
 from ops.errors import OperatorError
 from ops.people_settings import PeopleSettings
 from ops.railway_settings import RailwaySettings
 from ops.sales_settings import SalesSettings
 from ops.variables import listed
+from ops.vision_settings import VisionSettings
 
 DEFAULT_DEVICE_NAME = "Entrance Camera"
 DEFAULT_KAFKA_PORT = 9092
@@ -58,6 +59,7 @@ class Settings:
     sales: SalesSettings = field(default_factory=SalesSettings)
     railway: RailwaySettings = field(default_factory=RailwaySettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    vision: VisionSettings = field(default_factory=VisionSettings)
 
     @property
     def base_url(self) -> str:
@@ -141,6 +143,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Pa
         sales=sales_settings.read(env),
         railway=railway_settings.read(env),
         people=people_settings.read(env),
+        vision=vision_settings.read(env),
     )
     check_exposure(settings)
     if settings.admin_token == PUBLISHED_TOKEN:

@@ -34,7 +34,8 @@ class CommandAnswer:
     seen: bool = False
 
 
-def _own_topic(event: str) -> str:
+def own_topic(event: str) -> str:
+    """Where an event goes by the catalogue."""
     return latest(event).topic
 
 
@@ -51,7 +52,7 @@ class Writer:
         *,
         deadline_s: float = 5.0,
         model_wait_s: float = 2.0,
-        topic_of: Callable[[str], str] = _own_topic,
+        topic_of: Callable[[str], str] = own_topic,
     ) -> None:
         self._publisher, self._replies, self._topic_of = publisher, replies, topic_of
         self._deadline_s, self._model_wait_s = deadline_s, model_wait_s

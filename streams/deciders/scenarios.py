@@ -28,6 +28,8 @@ FIRST_PAUSE_US: Final = 1_000_000
 LONGEST_LEASE_MS: Final = 600_000
 EXPIRED: Final = "lease_expired"
 """Reason of a failed run whose runner fell silent."""
+GIVEN_BACK: Final = "stopped"
+"""Reason of a run whose runner stops: somebody else can go on."""
 _RETRIES: Final = "retry_topic"
 _PREDICTIONS: Final = "vision.predictions"
 _STALE: Final = Refused("stale_epoch", "This run is over: the scenario was stopped or given to another runner")
@@ -175,8 +177,12 @@ _RULES: Final[Mapping[str, Callable[[Scenario, Command], Accepted | Refused]]] =
 
 
 def _failed(scenario_id: int, scenario: Scenario, command: Command, reason: str) -> tuple[Fact, ...]:
-    """End a run before its time: another attempt after a pause, unless it was to stop or they are used up."""
-    attempt, stopping = scenario.failures + 1, scenario.status in STOPPING
+    """End a run before its time: another attempt after a pause, unless it was to stop or they are used up.
+
+    One that is given back by a runner which stops is no attempt, and the next one begins at once.
+    """
+    counts = reason != GIVEN_BACK
+    attempt, stopping = scenario.failures + counts, scenario.status in STOPPING
     final = stopping or attempt >= ATTEMPTS
     whose = {"scenario_id": scenario_id, "attempt": attempt, "reason": reason, "runner_id": scenario.runner_id}
     at = {"at_us": command.at_us}
@@ -186,7 +192,7 @@ def _failed(scenario_id: int, scenario: Scenario, command: Command, reason: str)
     if final:
         gone = _change(command, scenario_id, scenario.status, Status.INACTIVE, "attempts_used_up")
         return failed, gone
-    due_us = command.at_us + FIRST_PAUSE_US * 2 ** (attempt - 1)
+    due_us = command.at_us + (FIRST_PAUSE_US * 2 ** (attempt - 1) if counts else 0)
     retry = Fact("ScenarioRetryDue", str(scenario_id), whose | {"due_us": due_us} | at, _RETRIES)
     return failed, _change(command, scenario_id, scenario.status, Status.INIT_STARTUP, PAUSED), retry
 
