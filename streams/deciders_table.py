@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.envelope import KeyRing
 from streams import railway
-from streams.deciders import devices, faces, scenarios, users
+from streams.deciders import devices, faces, scenarios, security, users
 from streams.decisions import Decider
 from streams.topology import StateCodec
 
@@ -41,6 +41,7 @@ def deciders(keyring: KeyRing) -> tuple[Decider[Any], ...]:
             decide=decide_faces,
             evolve=evolve_faces,
             state=StateCodec(faces.State, version=1),
+            announce=faces.announce,
         ),
         Decider(
             name="scenarios",
@@ -49,5 +50,13 @@ def deciders(keyring: KeyRing) -> tuple[Decider[Any], ...]:
             decide=scenarios.decide,
             evolve=scenarios.evolve,
             state=StateCodec(scenarios.State, version=1),
+        ),
+        Decider(
+            name="security",
+            commands="security.commands",
+            events="security.threats",
+            decide=security.decide,
+            evolve=security.evolve,
+            state=StateCodec(security.State, version=1),
         ),
     )

@@ -13,10 +13,12 @@ from schemas.envelope import KeyRing
 from streams import persistent, speech
 from streams.doubts import Doubts
 from streams.processors import (
+    deviance_signals,
     dialogues,
     emotion_moments,
     face_matching,
     second_pass,
+    threats,
     transcription,
     upsell,
     voice_activity,
@@ -124,6 +126,7 @@ class Options:
     moments: emotion_moments.Thresholds = emotion_moments.THRESHOLDS
     dialogues: dialogues.Thresholds = dialogues.THRESHOLDS
     doubts: Doubts = field(default_factory=Doubts)
+    deviance: deviance_signals.Thresholds = deviance_signals.THRESHOLDS
     prefilter: Prefilter = field(default_factory=Prefilter)
     asr_models: tuple[str, str] = ("base", "small")
     analyst: str = "rules-v1"
@@ -144,6 +147,7 @@ def processors(options: Options) -> tuple[Processor[Any], ...]:
         *_transcripts(options),
         *_analyses(options),
         *_faces(options),
+        *_alerts(options),
     )
 
 
@@ -231,6 +235,26 @@ def _faces(options: Options) -> tuple[Processor[Any], ...]:
             limits=Limits(parallel=8),
             request=matching.request,
             capability=face_matching.CAPABILITY,
+        ),
+    )
+
+
+def _alerts(options: Options) -> tuple[Processor[Any], ...]:
+    return (
+        Processor(
+            name="deviance.signals",
+            topic_in="security.deviance",
+            topic_out="security.commands",
+            step=partial(deviance_signals.step, limits=options.deviance),
+            state=StateCodec(deviance_signals.State, version=1),
+            idle=partial(deviance_signals.idle, limits=options.deviance),
+        ),
+        Processor(
+            name="threats",
+            topic_in="security.matches",
+            topic_out="security.commands",
+            step=threats.step,
+            state=STATELESS,
         ),
     )
 

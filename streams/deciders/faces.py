@@ -6,7 +6,7 @@ event says what a face looks like: whoever asks has compared (`api.railway.face_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import immutables
@@ -63,6 +63,14 @@ def evolve(state: State, name: str, record: Mapping[str, Any]) -> State:
             return State(state.models.delete(record["user_id"]))
         case _:
             return state
+
+
+def announce(_state: State, name: str, record: Mapping[str, Any]) -> Sequence[Fact]:
+    """Who is known by no face any more is not watched for."""
+    if name != "FaceRemoved":
+        return ()
+    asked = {"user_id": record["user_id"], "by": record["by"]}
+    return (Fact("UnwatchPerson", "security", asked, topic="security.commands"),)
 
 
 def _enrol(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:

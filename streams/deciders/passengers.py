@@ -123,11 +123,14 @@ def evolve(state: State, name: str, record: Mapping[str, Any], ring: KeyRing) ->
 
 
 def announce(_state: State, name: str, record: Mapping[str, Any]) -> Sequence[Fact]:
-    """Who is removed is to be known by no face any more."""
+    """Who is removed is to be known by no face any more, and not to be watched for."""
     if name != "PassengerRemoved":
         return ()
     asked = {"user_id": record["user_id"], "by": record["by"]}
-    return (Fact("RemoveFace", record["user_id"], asked, topic="faces.commands"),)
+    return (
+        Fact("RemoveFace", record["user_id"], asked, topic="faces.commands"),
+        Fact("UnwatchPerson", "security", asked, topic="security.commands"),
+    )
 
 
 def place_of(record: Mapping[str, Any]) -> str:

@@ -100,7 +100,8 @@ class DecidingSite:
         topics.ensure(bootstrap, TOPICS)
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
         names = ("devices.commands", "devices.events", "devices.tokens", "users.commands", "users.events", *more_topics)
-        self.topics = {name: self.prefix + name for name in names}
+        # Where passengers or faces are decided, it is also said whom nobody has to watch for any more.
+        self.topics = {name: self.prefix + name for name in (*names, "security.commands")}
         config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048576"}
         wanted = [NewTopic(name, partitions, 1, config=config) for name in self.topics.values()]
         for future in admin.create_topics(wanted).values():
@@ -123,7 +124,7 @@ class DecidingSite:
 
     def deciders(self, *names: str, **changed: Any) -> list[Decider[Any]]:
         """The table's deciders on this site's topics; all that it has topics for, unless some are named."""
-        wanted = names or [name for name, one in DECIDERS.items() if one.commands in self.topics]
+        wanted = names or [name for name, one in DECIDERS.items() if {one.commands, one.events} <= self.topics.keys()]
         return [at_site(DECIDERS[name], self.prefix, **changed) for name in wanted]
 
     @contextmanager

@@ -68,3 +68,11 @@ def test_the_state_survives_a_snapshot():
     state = given(ENROLLED).state
     assert DECIDER.state.load(DECIDER.state.dump(state)) == state
     assert faces.evolve(state, *REMOVED) == faces.State()
+
+
+def test_who_has_no_face_any_more_is_not_watched_for() -> None:
+    removed = {"user_id": "u1", "at_us": 1, "by": None}
+    (fact,) = faces.announce(faces.State(), "FaceRemoved", removed)
+    assert (fact.name, fact.key, fact.topic) == ("UnwatchPerson", "security", "security.commands")
+    assert fact.record == {"user_id": "u1", "by": None}
+    assert faces.announce(faces.State(), "FaceEnrolled", removed) == ()

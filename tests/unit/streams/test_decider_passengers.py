@@ -131,11 +131,16 @@ def test_with_a_passenger_go_tickets_and_links():
     assert dict(case.state.places) == {passengers.place_of(ticket()): 1}
 
 
-def test_who_is_removed_is_to_be_known_by_no_face():
+def test_who_is_removed_is_to_be_known_by_no_face_and_not_watched_for():
     name, record = removed()
-    (fact,) = passengers.announce(passengers.State(), name, record)
-    assert fact == Fact("RemoveFace", ANNA, {"user_id": ANNA} | BY, topic="faces.commands")
-    serde.encode(fact.name, fact.record)
+    asked = {"user_id": ANNA} | BY
+    facts = passengers.announce(passengers.State(), name, record)
+    assert facts == (
+        Fact("RemoveFace", ANNA, asked, topic="faces.commands"),
+        Fact("UnwatchPerson", "security", asked, topic="security.commands"),
+    )
+    for fact in facts:
+        serde.encode(fact.name, fact.record)
     assert passengers.announce(passengers.State(), *cancelled()) == ()
 
 
