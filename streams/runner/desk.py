@@ -42,26 +42,27 @@ class Desk:
 
     def __init__(self, commands: Commands, runner_id: str, lease_s: float) -> None:
         self._commands, self._runner_id, self._lease_s = commands, runner_id, lease_s
-        self._claim: tuple[str, float] | None = None
-        """Id of a claim whose answer was not heard, and when it was first sent."""
+        self._claim: str | None = None
+        """Id of a claim whose answer was not heard."""
 
     async def claim(self) -> Assignment | None:
         """Take the scenario that waits longest; None when none waits.
 
-        A claim that was not answered is asked again under its id: what it was given is not lost sight of.
+        A claim that was not answered is asked again under its id: what it was given is not lost sight of. Which of the
+        questions was decided, and when, is not known then, so the lease is renewed first.
 
         Raises:
             TransientFailure, Overloaded: nobody answers; ask again.
         """
-        self._claim = self._claim or (str(uuid.uuid4()), _now())
-        command_id, asked_at = self._claim
+        is_repeat, self._claim = self._claim is not None, self._claim or str(uuid.uuid4())
+        asked_at = _now()
         record = {"runner_id": self._runner_id, "lease_ms": self._lease_ms}
-        answer = await self._commands.command("ClaimScenario", KEY, record, command_id=command_id)
+        answer = await self._commands.command("ClaimScenario", KEY, record, command_id=self._claim)
         self._claim = None
-        lease = Lease(self._lease_s, asked_at)
-        if not answer.result or not lease.left_s(_now()):
+        if not answer.result:
             return None
-        return _assignment(answer.result, lease)
+        run = _assignment(answer.result, Lease(self._lease_s, asked_at))
+        return run if not is_repeat or await self._still_holds(run) else None
 
     async def renew(self, run: Assignment, frame: int | None, frames: int | None) -> bool:
         """Say that we are alive and how far; whether to stop. Raises RunOver, Refused."""
@@ -86,6 +87,14 @@ class Desk:
         """Say why the run cannot go on. Raises RunOver, Refused."""
         told = {**self._whose(run, with_lease=False), "reason": reason[:LONGEST_REASON]}
         await self._insist(run, "FailScenarioRun", told, "end")
+
+    async def _still_holds(self, run: Assignment) -> bool:
+        try:
+            await self.renew(run, None, None)
+        except (RunOver, Refused) as over:
+            log.info("%s is not ours any more: %s", run, over)
+            return False
+        return True
 
     async def _insist(
         self, run: Assignment, command: str, record: Mapping[str, Any], what: str | None = None

@@ -88,6 +88,13 @@ def patch_lane(module):
     around(module.Lane, "_answer", before="deciders.unanswered", after="deciders.answered")
 
 
+def patch_orchestrator(module):
+    around(module.Orchestrator, "open", before="orchestrator.started", after="orchestrator.opened")
+    around(module.Orchestrator, "_ask", before="orchestrator.unasked", after="orchestrator.asked")
+    around(module.Agenda, "note", after="orchestrator.noted")
+    around(module.Agenda, "asked", after="orchestrator.done")
+
+
 def patch_journal(service):
     """The result of expensive work is on the disk, and nobody has heard of it yet."""
     return lambda module: around(module.Journal, "put", after=f"{service}.kept")
@@ -144,6 +151,7 @@ PATCHES = {
         "streams.deciding.transactions": patch_transactions,
         "streams.deciding.lane": patch_lane,
     },
+    ("serve", "orchestrator"): {"streams.orchestrator.worker": patch_orchestrator},
 }
 WITHOUT_DEDUPLICATION = {
     "projections.emotion_tables": without_key,
