@@ -13,6 +13,7 @@ AGENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "asr-worker": ("streams.asr_worker.__main__", "a server's dialogues -> text, on another machine"),
         "emotion-sensor": ("edge_agents.emotion_sensor.cli", "faces -> valence and arousal -> the gateway"),
         "recorder": ("edge_agents.recorder.cli", "a shop counter's microphone -> OGG/Opus chunks -> the gateway"),
+        "robot": ("edge_agents.robot.cli", "a train's robot: tickets, passengers, shops, and an eye on the wagon"),
     }
 )
 

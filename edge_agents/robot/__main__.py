@@ -1,0 +1,5 @@
+"""`python -m edge_agents.robot`."""
+
+from edge_agents.robot.cli import main
+
+raise SystemExit(main())

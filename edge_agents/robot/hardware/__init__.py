@@ -1,0 +1,1 @@
+"""What hangs on the robot's serial line: the board, and the map it drives by."""

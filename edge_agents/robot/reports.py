@@ -1,0 +1,118 @@
+"""Reports that wait for the server: on disk until it has them, oldest first, in the sensor's kind of outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from edge_agents.emotion_sensor.backoff import Backoff
+from edge_agents.emotion_sensor.errors import SensorError
+from edge_agents.emotion_sensor.outbox import Outbox, Post
+from edge_agents.emotion_sensor.points import packed
+from edge_agents.emotion_sensor.storage import transaction
+from edge_agents.robot.connection import Call, Connection, Signing
+from edge_agents.robot.errors import BadAnswer, Refused, RobotError, ServerAway
+
+NEVER: Final = frozenset({400, 409, 413, 415, 422})
+"""Refusals of the report itself: sending it again can only get the same answer."""
+log = logging.getLogger(__name__)
+
+
+class Reports(Outbox):
+    """The queue. What is kept survives a kill of the program; a power cut may cost the last seconds."""
+
+    def keep(self, report_id: str, path: str, body: Mapping[str, Any]) -> None:
+        """Keep a report for `path`. Beyond the limit the oldest go and are counted."""
+        data = packed({"id": report_id, "path": path, "body": dict(body)})
+        with transaction(self._db, flushed=False):
+            row = (1, int(time.time() * 1000), data)
+            self._db.execute("INSERT INTO posts (n_points, created_ms, body) VALUES (?, ?, ?)", row)
+        self._keep_limit()
+
+
+def open_reports(home: Path, limit_mb: float) -> Reports:
+    """The queue in this folder. Raises RobotError when it cannot be used."""
+    reports = Reports(home, int(limit_mb * 1e6))
+    try:
+        waiting = reports.backlog().posts
+    except (SensorError, sqlite3.DatabaseError) as error:
+        raise RobotError(f"the reports cannot be kept in {home} ({error}): choose another --home") from error
+    if waiting:
+        log.info("%d reports of the last run wait for the server.", waiting)
+    return reports
+
+
+@dataclass(slots=True)
+class Courier:
+    """Delivers reports one at a time, as long as it runs."""
+
+    reports: Reports
+    connection: Connection
+    signing: Signing
+    origin: str
+    backoff: Backoff = field(default_factory=Backoff)
+    _new: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def keep(self, report_id: str, path: str, body: Mapping[str, Any]) -> None:
+        """Take a report. A full disk loses it, which is said."""
+        try:
+            self.reports.mending(lambda: self.reports.keep(report_id, path, body))
+        except (sqlite3.Error, SensorError) as error:
+            log.critical("A REPORT IS LOST: it cannot be stored (%s).", error)
+        self._new.set()
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        while True:
+            self._new.clear()
+            try:
+                pause = await self.step()
+            except sqlite3.Error as error:
+                self.reports.mend(error)
+                log.warning("The reports cannot be read (%s); tried again in 5 s.", error)
+                pause = 5.0
+            if pause is None:
+                await self._new.wait()
+            elif pause:
+                await asyncio.sleep(pause)
+
+    async def step(self) -> float | None:
+        """Deliver the oldest: seconds to rest after it, None when there is nothing to send."""
+        post = self.reports.next_post()
+        if post is None:
+            return None
+        try:
+            await self._deliver(post)
+        except Refused as refused:
+            if refused.status not in NEVER:
+                return self._later(post, str(refused))
+            self.reports.refuse(post.post_id, refused.status, str(refused.detail))
+            log.warning("The server refused a report for good: %s", refused)
+            return 0.0
+        except (ServerAway, BadAnswer, RobotError) as error:
+            return self._later(post, str(error))
+        self.reports.done(post.post_id)
+        self.backoff.after_success()
+        return 0.0
+
+    def _later(self, post: Post, why: str) -> float:
+        pause = self.backoff.after_failure()
+        log.warning("Report %d waits %.1f s: %s", post.post_id, pause, why)
+        return pause
+
+    async def _deliver(self, post: Post) -> None:
+        told = json.loads(gzip.decompress(post.body))
+        call = Call("POST", f"{self.origin}{told['path']}", told["body"], once=told["id"])
+        answer = await self.connection.send(call, self.signing)
+        if not answer.is_success:
+            raise Refused(answer.status_code, answer.text[:500])
+        if not answer.headers.get("content-type", "").startswith(("application/json", "application/problem+json")):
+            raise BadAnswer(f"{call.url} is no Sensorium server: {answer.text[:100]!r}")

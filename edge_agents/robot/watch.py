@@ -1,0 +1,89 @@
+"""Watching over the wagon: what runs in the background once it is asked for, and ends with the robot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from edge_agents.emotion_sensor.detection import FaceDetector
+from edge_agents.robot import faces
+from edge_agents.robot.connection import Connection, Signing
+from edge_agents.robot.deviance import Deviance, Place
+from edge_agents.robot.errors import RobotError
+from edge_agents.robot.reports import Courier, open_reports
+from edge_agents.robot.scoring import ScoringProcess
+from edge_agents.robot.settings import RobotSettings
+from edge_agents.robot.video import Eye
+
+log = logging.getLogger(__name__)
+
+
+class GivenToken:
+    """A token from the settings: it is what it is."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def token(self, spent: str | None = None) -> str:
+        """Always the same."""
+        del spent
+        return self._token
+
+
+@dataclass(slots=True)
+class Watch:
+    """Deviance, faces, and the courier of the reports."""
+
+    settings: RobotSettings
+    eye: Eye
+    connection: Connection
+    signing: Signing
+    deviance: Deviance | None = None
+    courier: Courier | None = None
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
+
+    @classmethod
+    def of(cls, settings: RobotSettings, eye: Eye, connection: Connection, signing: Signing) -> Watch:
+        """Nothing runs yet."""
+        return cls(settings, eye, connection, GivenToken(settings.watch_token) if settings.watch_token else signing)
+
+    def start_deviance(self) -> None:
+        """Look for deviant behaviour; once is enough."""
+        if "deviance" in self._tasks:
+            log.info("The robot watches already.")
+            return
+        wanted = self.settings
+        try:
+            reports = open_reports(wanted.home, wanted.outbox_mb)
+        except RobotError as error:
+            log.critical("Nothing is watched: %s", error)
+            return
+        self.courier = Courier(reports, self.connection, self.signing, wanted.watch_origin)
+        place = Place(wanted.camera_id, wanted.camera_name, wanted.camera_location)
+        scoring = ScoringProcess(wanted.deviance_model, wanted.deviance_frames)
+        who = partial(faces.participants, FaceDetector())
+        self.deviance = Deviance(self.eye, scoring, place, self.courier.keep, who, wanted.deviance_key)
+        self._begin("deviance", self.deviance.run())
+        self._begin("courier", self.courier.run())
+
+    def start_faces(self) -> None:
+        """Send faces for a check; once is enough."""
+        if "faces" not in self._tasks:
+            wanted = self.settings
+            watching = faces.Faces(self.eye, wanted.camera_id, self.connection, self.signing, wanted.watch_origin)
+            self._begin("faces", watching.run())
+
+    async def close(self) -> None:
+        """End all of it; reports that wait stay on disk."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self.courier is not None:
+            self.courier.reports.close()
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.get_running_loop().create_task(work, name=name)
