@@ -27,7 +27,7 @@ STOP_PATIENCE_S = 120.0
 # What `reset` deletes; anything else in the home was put there by somebody else.
 OWN_FILES = (
     "kafka", "postgres", "logs", "run", "audio_storage", "asr", "analysis", "emotion-sensor", "shop-recorder",
-    "debug-data",
+    "debug-data", "vision-demo",
     "admin-token", "jwt-secret", "personal-keys",
 )  # fmt: skip
 

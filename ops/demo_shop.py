@@ -18,6 +18,7 @@ from ops.settings import Settings, write_secret
 NAME: Final = "shop-recorder"
 POINT_NAME: Final = "Demo shop · Демо-магазин"
 REGISTER_NAME: Final = "Counter 1 · Касса 1"
+LONGEST_ANSWER: Final = 4 << 20
 _PATIENCE_S: Final = 20.0
 
 
@@ -52,15 +53,15 @@ def register(settings: Settings) -> Counter:
         "token_plain": counter.token,
     }
     until = time.monotonic() + _PATIENCE_S
-    status, said = _ask(settings, "POST", "/api/v1/admin/devices", device)
+    status, said = ask(settings, "POST", "/api/v1/admin/devices", device)
     while status in (0, HTTPStatus.SERVICE_UNAVAILABLE) and time.monotonic() < until:
         time.sleep(0.5)
-        status, said = _ask(settings, "POST", "/api/v1/admin/devices", device)
+        status, said = ask(settings, "POST", "/api/v1/admin/devices", device)
     if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
         raise OperatorError(f"The demo's recorder could not be registered: {status} {said}")
     if status == HTTPStatus.CREATED:
-        _ask(settings, "PATCH", f"/api/v1/admin/points/{counter.point_id}", {"name": POINT_NAME})
-        _ask(settings, "PATCH", f"/api/v1/admin/registers/{counter.register_id}", {"name": REGISTER_NAME})
+        ask(settings, "PATCH", f"/api/v1/admin/points/{counter.point_id}", {"name": POINT_NAME})
+        ask(settings, "PATCH", f"/api/v1/admin/registers/{counter.register_id}", {"name": REGISTER_NAME})
     return counter
 
 
@@ -83,14 +84,16 @@ def environment(settings: Settings) -> dict[str, str]:
     return {"RA_INGEST_TOKEN": Counter.of(settings).token}
 
 
-def _ask(settings: Settings, method: str, path: str, body: Mapping[str, Any]) -> tuple[int, str]:
+def ask(settings: Settings, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, str]:
+    """Ask the front door as the administrator: status and text of its answer; 0 and why when nobody answers."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104 - compared
     connection = http.client.HTTPConnection(host, settings.port, timeout=_PATIENCE_S)
     headers = {"Authorization": f"Bearer {settings.admin_token}", "Content-Type": "application/json"}
     try:
-        connection.request(method, path, json.dumps(body, ensure_ascii=False).encode(), headers)
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        connection.request(method, path, content, headers)
         answer = connection.getresponse()
-        return answer.status, answer.read(2000).decode("utf-8", "replace")
+        return answer.status, answer.read(LONGEST_ANSWER).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, str(error)
     finally:

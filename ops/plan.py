@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import psutil
 
-from ops import demo_shop, ports, processes, state
+from ops import demo_scenario, demo_shop, ports, processes, state
 from ops.embedded import kafka, postgres, servers
 from ops.embedded.jars import folder
 from ops.errors import OperatorError
@@ -83,12 +83,18 @@ def check_given(settings: Settings) -> None:
 
 
 def rooms(settings: Settings) -> list[Service]:
-    """Our own processes: front door, projector, processors, deciders, speech recognition."""
+    """Our own processes: front door, projector, processors, deciders, orchestrator, speech recognition."""
     front = _room(settings, "front", ["--host", settings.host, "--port", str(settings.port)])
     front = replace(
         front, ready=lambda pid: front_ready(settings, pid), still_well=lambda _: bool(front_status(settings))
     )
-    names = ["projector", "processors", "deciders", *(["asr"] if settings.sales.asr.mode != "off" else [])]
+    names = [
+        "projector",
+        "processors",
+        "deciders",
+        "orchestrator",
+        *(["asr"] if settings.sales.asr.mode != "off" else []),
+    ]
     return [front, *(_room(settings, name) for name in names)]
 
 
@@ -108,7 +114,14 @@ def devices(settings: Settings, demo: Demo) -> list[Service]:
     return [
         _device(SENSOR, lambda: launch(settings, SENSOR, sensor, {"SENSOR_TOKEN": settings.admin_token})),
         _device(demo_shop.NAME, lambda: _recorder(settings, demo)),
+        replace(_room(settings, demo_scenario.NAME), launch=lambda: _runner(settings, demo)),
     ]
+
+
+def _runner(settings: Settings, demo: Demo) -> processes.Launch:
+    demo_scenario.begin(settings)
+    environment = demo_scenario.environment(settings, demo.video)
+    return launch(settings, demo_scenario.NAME, ["serve", demo_scenario.NAME], environment)
 
 
 def _recorder(settings: Settings, demo: Demo) -> processes.Launch:

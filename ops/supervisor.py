@@ -34,7 +34,7 @@ LEAST_FREE_BYTES = 400_000_000
 OWN_NAMES = frozenset(
     {
         "kafka", "postgres", "logs", "run", "audio_storage", "asr", "analysis", "emotion-sensor", "shop-recorder",
-        "admin-token", "jwt-secret", "personal-keys",
+        "vision-demo", "admin-token", "jwt-secret", "personal-keys",
     }
 )  # fmt: skip
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
