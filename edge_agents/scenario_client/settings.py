@@ -19,4 +19,4 @@ class Settings:
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """What the environment says."""
     known = os.environ if environ is None else environ
-    return Settings(known.get("SENSORIUM_URL") or Settings.url, known.get("SENSORIUM_TOKEN", ""))
+    return Settings(known.get("SENSORIUM_URL") or Settings().url, known.get("SENSORIUM_TOKEN", ""))

@@ -138,6 +138,7 @@ class Scenarios:
             elif event.name == "PredictionsRecorded":
                 prepared.predictions.append(_seen(event))
             elif event.name in _CHANGES or event.name == _CREATED:
+                moment(event.body["at_us"])
                 prepared.changes.append(event)
             if event.name in _TOLD:
                 prepared.history.append(_told(event))

@@ -1,4 +1,4 @@
-"""Scenarios end to end: HTTP, commands, the decider, the read model, and back."""
+"""Scenarios end to end: HTTP, commands, the decider, the read model, and back; and the calls from Python."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from api.routes import scenarios
+from edge_agents.scenario_client.calls import ScenarioCalls
+from edge_agents.scenario_client.server import Server
+from edge_agents.scenario_client.settings import Settings
 from producers.commands import Writer
 from producers.publisher import Publisher
 from producers.replies import ReplyReader
@@ -27,6 +30,7 @@ from projections.registry import READ_MODELS
 from projections.store import Store
 from projections.store_models import Models
 from schemas import examples
+from schemas.scenarios import ScenarioStatus
 from streams.log_reader import LogReader, TopicPartition
 from tests.drivers.deciding import RING, DecidingSite
 from tests.drivers.scenarios import LEASE_MS, SEEN, signed
@@ -42,6 +46,7 @@ class Front:
     """The routes over this module's log, and the runners' way into it."""
 
     http: httpx.AsyncClient
+    transport: httpx.AsyncBaseTransport
     writer: Writer
     database_url: str
 
@@ -108,8 +113,9 @@ async def front(site: DecidingSite, database_url: str) -> AsyncIterator[Front]:
     await database.open()
     await until(lambda: replies.ready)
     try:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t", timeout=60) as http:
-            yield Front(http, writer, database_url)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://t", timeout=60) as http:
+            yield Front(http, transport, writer, database_url)
     finally:
         await replies.stop()
         await database.close()
@@ -231,6 +237,22 @@ async def test_scenarios_are_listed(front: Front) -> None:
     assert (await front.http.get("/v1/scenarios?status=asleep")).status_code == 422
     ids = [one["id"] for one in await front.items("/v1/scenarios?limit=1000")]
     assert ids == list(range(1, len(ids) + 1))
+
+
+async def test_the_calls_from_python(front: Front) -> None:
+    server = Server(lambda: Settings("http://t"), front.transport)
+    await server.connect()
+    calls, predict = ScenarioCalls(server), {"predictions": [{"class": "person", "confidence": 0.95}]}
+    scenario_id = await calls.create_scenario(status=ScenarioStatus.INIT_STARTUP)
+    assert await calls.update_status(scenario_id, ScenarioStatus.INIT_STARTUP_PROCESSING) is True
+    assert await calls.get_status(scenario_id) is ScenarioStatus.INIT_STARTUP_PROCESSING
+    assert await calls.get_predict(scenario_id) is None
+    assert await calls.update_predict(scenario_id, predict) is True
+    assert await calls.get_predict(scenario_id) == predict
+    found = await calls.get_scenario(scenario_id)
+    assert found is not None
+    assert (found.id, found.status, found.predict) == (scenario_id, "init_startup_processing", predict)
+    await server.disconnect()
 
 
 async def test_the_seeds_own_sql_is_answered(front: Front) -> None:
