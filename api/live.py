@@ -71,6 +71,11 @@ class Hub:
         self._clients: set[Client] = set()
         self._gathered: list[dict[str, Any]] = []
         self._listening = False
+        self._taps: list[tuple[str, Callable[[], None]]] = []
+
+    def tap(self, model: str, heard: Callable[[], None]) -> None:
+        """Call `heard` as soon as this read model announces something, and when PostgreSQL is heard again."""
+        self._taps.append((model, heard))
 
     @property
     def listening(self) -> bool:
@@ -168,6 +173,7 @@ class Hub:
     def _hear(self, payload: str) -> None:
         if not payload:
             self._set_listening(True)
+            self._tell_taps(None)
             return
         try:
             parsed = orjson.loads(payload)
@@ -176,6 +182,12 @@ class Hub:
             return
         if isinstance(parsed, dict):
             self._gathered.append(parsed)
+            self._tell_taps(str(parsed.get("model")))
+
+    def _tell_taps(self, model: str | None) -> None:
+        for wanted, heard in self._taps:
+            if model in (None, wanted):
+                heard()
 
     async def _flush_for_ever(self) -> None:
         """A hundred commits a second are ten events a second to a reader."""

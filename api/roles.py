@@ -75,6 +75,7 @@ TABLE: Final[tuple[Rule, ...]] = (
         GET /ui/
         GET /ui/sales
         GET /ui/railway
+        GET /ui/security
         GET /ui/me
         GET /ui/sign-in
         GET /ui/signed-in
@@ -238,6 +239,37 @@ TABLE: Final[tuple[Rule, ...]] = (
         POST /base_api/auth/store/new_login
         POST /base_api/auth/store/login
         POST /base_api/auth/store/login_code
+        """,
+    ),
+    # Watching: what cameras send and how they are set up; what was noticed of people wants a name.
+    *_rules(
+        Door.NETWORK,
+        "security",
+        """
+        POST /v1/deviance
+        POST /v1/security/sightings
+        GET /v1/security/cameras
+        GET /v1/security/cameras/{camera_id}
+        PUT /v1/security/cameras/{camera_id}
+        DELETE /v1/security/cameras/{camera_id}
+        """,
+    ),
+    *_rules(
+        Door.TOKEN,
+        "security",
+        """
+        POST /v1/security/cameras/{camera_id}/mute
+        GET /v1/security/watch-list
+        GET /v1/security/watch-list/{user_id}
+        PUT /v1/security/watch-list/{user_id}
+        DELETE /v1/security/watch-list/{user_id}
+        GET /v1/security/alerts
+        GET /v1/security/alerts/{alert_id}
+        POST /v1/security/alerts/{alert_id}/acknowledge
+        POST /v1/security/alerts/{alert_id}/escalate
+        POST /v1/security/alerts/{alert_id}/resolve
+        GET /v1/security/frames/{sha256}
+        GET /v1/security/live
         """,
     ),
     # Passengers, with their faces.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from api.commanding import Writes
-    from api.railway.face_desk import Described, FaceDesk
+    from api.railway.face_desk import Describe, Described, FaceDesk
     from api.railway.parts import Railway, RailwayOptions
     from producers.admission import Admission
     from producers.answers import AsgiApp
@@ -101,8 +101,9 @@ def _children(settings: Settings) -> ChildPool:
     return ChildPool("streams.workers.faces:open_worker", {}, limits, size=settings.railway.face_workers)
 
 
-def _desk(settings: Settings, keyring: KeyRing, database: Database, writer: Writes, children: ChildPool) -> FaceDesk:
-    from api.railway.face_desk import Described, FaceDesk, FaceOptions
+def describer(children: ChildPool) -> Describe:
+    """What is asked about a picture, of children that look for faces."""
+    from api.railway.face_desk import Described
     from schemas.errors import TransientFailure
     from streams.steps import WorkFailed
 
@@ -113,8 +114,14 @@ def _desk(settings: Settings, keyring: KeyRing, database: Database, writer: Writ
             raise TransientFailure(f"the picture could not be looked at: {failure}") from failure
         return [Described(face["vector"], face["quality"]) for face in answer["faces"]]
 
+    return describe
+
+
+def _desk(settings: Settings, keyring: KeyRing, database: Database, writer: Writes, children: ChildPool) -> FaceDesk:
+    from api.railway.face_desk import FaceDesk, FaceOptions
+
     options = FaceOptions(match_distance(settings))
-    return FaceDesk(database, writer, keyring, describe, lambda: time.time_ns() // 1000, options)
+    return FaceDesk(database, writer, keyring, describer(children), lambda: time.time_ns() // 1000, options)
 
 
 def _options(settings: Settings) -> RailwayOptions:

@@ -1,6 +1,7 @@
 """Files under their content's address: written aside, flushed to the disk, then made visible. Touches one folder only.
 
-Below the folder: `audio/sha256/<2 hex>/<sha256>.ogg` (kept), `audio/incoming/` (unfinished, one folder a process).
+Below the folder, of sound: `audio/sha256/<2 hex>/<sha256>.ogg` (kept), `audio/incoming/` (unfinished, one folder a
+process); of another kind the same below its own name.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from schemas.errors import SensoriumError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-KEPT: Final = "audio/sha256"
-INCOMING: Final = "audio/incoming"
 IN_MEMORY: Final = 256 << 10  # a chunk of a minute fits: it is written at once, when it is whole
 _WRITERS: Final = 8
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -49,19 +48,44 @@ class Stored:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is kept: the folder below the store's, and how the files' names end."""
+
+    folder: str
+    suffix: str
+
+    @property
+    def kept(self) -> str:
+        """Where whole files lie."""
+        return f"{self.folder}/sha256"
+
+    @property
+    def incoming(self) -> str:
+        """Where unfinished files lie."""
+        return f"{self.folder}/incoming"
+
+    def path(self, digest: str) -> str:
+        """Where the file of that SHA-256 lies, below the store's folder."""
+        return f"{self.kept}/{digest[:2]}/{digest}{self.suffix}"
+
+
+SOUND: Final = Kind("audio", ".ogg")
+
+
 def stored_path(digest: str) -> str:
-    """Where the file of that SHA-256 lies, below the store's folder."""
-    return f"{KEPT}/{digest[:2]}/{digest}.ogg"
+    """Where the sound of that SHA-256 lies, below the store's folder."""
+    return SOUND.path(digest)
 
 
 class AudioStore:
-    """One folder of audio, safe for several processes. Blocking work is done on `_WRITERS` threads.
+    """One folder of files of one kind, safe for several processes. Blocking work is done on `_WRITERS` threads.
 
     `min_free_bytes` of the disk are left free for others.
     """
 
-    def __init__(self, folder: Path, *, min_free_bytes: int = 64 << 20) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, min_free_bytes: int = 64 << 20, kind: Kind = SOUND) -> None:
+        self.folder, self.kind = folder, kind
         self.min_free_bytes = min_free_bytes
         self.failure: str | None = "not opened"
         self._own = uuid.uuid4().hex
@@ -92,8 +116,8 @@ class AudioStore:
         except OSError as error:
             self.failure = error.strerror or str(error)
             if error.errno in _FULL:
-                raise StoreFull("The audio folder has no room left") from error
-            log.error("audio cannot be kept below %s: %s", self.folder, error)  # noqa: TRY400
+                raise StoreFull(f"The {self.kind.folder} folder has no room left") from error
+            log.error("%s cannot be kept below %s: %s", self.kind.folder, self.folder, error)  # noqa: TRY400
             raise StoreFailed(self.failure) from error
         self.failure = None
         return result
@@ -120,7 +144,7 @@ class AudioStore:
 
     @property
     def _incoming(self) -> Path:
-        return self.folder / INCOMING / self._own
+        return self.folder / self.kind.incoming / self._own
 
     def _close(self) -> None:
         self._threads.shutdown()
@@ -132,11 +156,11 @@ class AudioStore:
 
     def _open(self) -> None:
         incoming = self._incoming.parent
-        for folder in (self.folder, self.folder / "audio", self.folder / KEPT, incoming):
+        for folder in (self.folder, self.folder / self.kind.folder, self.folder / self.kind.kept, incoming):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in range(256):
-            (self.folder / KEPT / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
-        for folder in (self.folder / KEPT, self.folder / "audio", self.folder):
+            (self.folder / self.kind.kept / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
+        for folder in (self.folder / self.kind.kept, self.folder / self.kind.folder, self.folder):
             sync_folder(folder)
         if self._lock is None:
             self._lock = (incoming / f"{self._own}.lock").open("wb")
@@ -206,7 +230,7 @@ class AudioDraft:
     def _keep(self) -> Stored:
         digest = self._hash.copy()
         digest.update(self._buffer)
-        stored = Stored(digest.hexdigest(), self.size, stored_path(digest.hexdigest()))
+        stored = Stored(digest.hexdigest(), self.size, self._store.kind.path(digest.hexdigest()))
         try:
             self._store.publish(stored, self._finish)
         finally:

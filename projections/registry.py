@@ -19,6 +19,7 @@ from projections.projectors import (
     sales_audio,
     sales_dialogues,
     scenarios,
+    security,
     users,
 )
 from projections.read_model import ReadModel
@@ -40,5 +41,6 @@ READ_MODELS: Final[Mapping[str, ReadModel]] = {
         railway_stores,
         railway_accounts,
         scenarios,
+        security,
     )
 }

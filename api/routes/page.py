@@ -101,6 +101,11 @@ async def railway_page(request: Request) -> Response:
     return await _file(request, "railway.html")
 
 
+async def security_page(request: Request) -> Response:
+    """The page of security."""
+    return await _file(request, "security.html")
+
+
 def build() -> APIRouter:
     """The routes; nobody needs to be admitted to see an empty page."""
     router = APIRouter(include_in_schema=False)
@@ -108,6 +113,7 @@ def build() -> APIRouter:
     router.add_api_route("/ui/", page, methods=["GET"])
     router.add_api_route("/ui/sales", sales_page, methods=["GET"])
     router.add_api_route("/ui/railway", railway_page, methods=["GET"])
+    router.add_api_route("/ui/security", security_page, methods=["GET"])
 
     @router.get("/assets/{name}")
     async def get_asset(request: Request, name: str) -> Response:

@@ -103,7 +103,7 @@ def test_windows_seen_before_tell_nothing() -> None:
 )
 def test_no_window(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent):
-        run(window(0, 0.5, **wrong))
+        run(window(0, **{"score": 0.5} | wrong))
     with pytest.raises(InvalidEvent):
         run(Event("FaceMatched", {}, 0))
 
