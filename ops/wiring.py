@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from ops import http_server, offline_docs, people_wiring, railway_wiring, sales_wiring, schema_registry, vision_wiring
+from ops import (
+    http_server,
+    offline_docs,
+    people_wiring,
+    railway_wiring,
+    sales_wiring,
+    schema_registry,
+    security_wiring,
+    vision_wiring,
+)
 from ops.errors import OperatorError
 from ops.people_wiring import People
 from ops.settings import Settings, load, write_secret
@@ -116,7 +125,7 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     people = people_wiring.people(settings, sales_wiring.jwt_secret(settings))
     answers = query_api(settings, door, writer, people) if with_api else None
     asr = Forwarder(f"unix:{settings.asr_socket}", "Speech recognition")
-    closes = [asr.close, people.close]
+    closes: list[Callable[[], Awaitable[None]]] = [asr.close, people.close]
     trains = None
     if door and writer and answers:
         door.neighbours = lambda: {"db": answers.hub.listening}
@@ -133,6 +142,11 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
         install(app, answers)
     if door and writer and answers:
         app.include_router(scenarios.build(answers.database, writer, admits(door.admission)))
+        if trains:
+            describe = railway_wiring.describer(trains.children)
+            closes.append(
+                security_wiring.install(settings, keyring(settings), app, answers, writer, door.admission, describe)
+            )
     if door:
         front = compose(door, app, page if answers else None)
         return people.gated(trains.in_front_of(front, app) if trains else front)
@@ -203,7 +217,7 @@ def _projector(settings: Settings, _reload: bool) -> int:
 
 
 def _processors(settings: Settings, _reload: bool) -> int:
-    names = (*sales_wiring.LIGHT, "security.matches")
+    names = (*sales_wiring.LIGHT, "security.matches", "deviance.signals", "threats")
     capabilities = sales_wiring.light_capabilities(settings)
     gallery = railway_wiring.gallery(settings, keyring(settings))
     return _streams(settings, "processors", names, {**capabilities, "gallery": gallery})
