@@ -1,14 +1,16 @@
 """`security.deviance` -> `security.commands`: scores of windows of frames become signals, one for each commotion. Pure.
 
-A signal begins at a high score and ends at a low one, so a score that wavers between does not tear it apart. A camera
-that falls silent ends its signal, too: that it is silent is an event (`idle`), so a replay agrees.
+A signal begins at a high score and ends at a low one (`streams.vision.signals`), so a score that wavers between does
+not tear it apart. A camera that falls silent ends its signal, too: that it is silent is an event (`idle`), so a replay
+agrees.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +21,8 @@ from msgspec.structs import replace
 from schemas.errors import InvalidEvent
 from schemas.identity import NAMESPACE
 from streams.steps import Emitted, Event
+from streams.vision import signals
+from streams.vision.signals import Rule
 
 SCORED: Final = "DevianceScored"
 SILENCE: Final = "silence"
@@ -30,29 +34,25 @@ REMEMBERED_US: Final = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Scores from 0 to 1 where none come with the window: a signal begins at `on` and more, ends at `off` and less.
+    """When a signal begins and ends where the window does not carry its camera's own scores; see `signals.Rule`.
 
-    A score that is higher by `louder` than all before it is told of. A window that begins `gap_s` seconds after the
-    one before belongs to nothing that came before; after so long without any, the signal has ended.
+    A score that is higher by `louder` than all before it is told of.
     """
 
-    on: float = 0.5
-    off: float = 0.25
+    rule: Rule = field(default_factory=Rule)
     louder: float = 0.05
-    gap_s: float = 30.0
 
 
 THRESHOLDS: Final = Thresholds()
 
 
 class Camera(msgspec.Struct, frozen=True, array_like=True):
-    """How far a camera is. Of a signal that is on: when it began, its highest score, and what was seen then."""
+    """How far a camera is; of a signal that is rising or on, the highest score told of, and what was seen then."""
 
     device_id: str
-    end_us: int
     log_ms: int
-    start_us: int | None = None
-    score: float = 0.0
+    past: signals.State = signals.State()
+    told: float = 0.0
     model: str = ""
     evidence: str = "{}"
 
@@ -74,10 +74,11 @@ def step(state: State, event: Event, limits: Thresholds = THRESHOLDS) -> tuple[S
         raise InvalidEvent(f"{event.name} is not an event of security.deviance.")
     if not 0 <= record["score"] <= 1 or record["window_end_us"] < record["window_start_us"]:
         raise InvalidEvent(f"A score of {record['score']}, or its window, is none.")
-    before = state.cameras.get(record["camera_id"])
-    if before is not None and record["window_end_us"] <= before.end_us and not _is_silence(record, before):
+    before = state.cameras.get(record["camera_id"]) or Camera(record["device_id"], event.log_time_ms)
+    camera, emitted = _silent(before, record) if record["model"] == SILENCE else _next(before, record, limits)
+    if camera is before:
         return state, ()
-    camera, emitted = _next(before, event, limits)
+    camera = replace(camera, device_id=record["device_id"], log_ms=event.log_time_ms)
     return State(_recent(state.cameras, event.log_time_ms).set(record["camera_id"], camera)), emitted
 
 
@@ -86,7 +87,7 @@ def idle(state: State, now_ms: int, limits: Thresholds = THRESHOLDS) -> Sequence
     return [
         Emitted(SCORED, camera_id.encode(), _silence(camera_id, camera))
         for camera_id, camera in state.cameras.items()
-        if camera.start_us is not None and now_ms - camera.log_ms >= limits.gap_s * 1000
+        if camera.past.on is not None and (now_ms - camera.log_ms) * 1000 >= limits.rule.gap_us
     ]
 
 
@@ -95,66 +96,68 @@ def signal_id(camera_id: str, start_us: int) -> str:
     return str(uuid.uuid5(NAMESPACE, f"deviance\n{camera_id}\n{start_us}"))
 
 
-def _next(before: Camera | None, event: Event, limits: Thresholds) -> tuple[Camera, Sequence[Emitted]]:
-    record, emitted = event.record, list[Emitted]()
-    camera = before or Camera(record["device_id"], record["window_start_us"], event.log_time_ms)
-    if camera.start_us is not None and record["window_start_us"] - camera.end_us >= limits.gap_s * 1_000_000:
-        emitted.append(_command(record["camera_id"], camera, camera.end_us))
-        camera = _ended(camera)
-    on, off = _thresholds(record, limits)
-    camera = replace(camera, device_id=record["device_id"], log_ms=event.log_time_ms, end_us=record["window_end_us"])
-    if camera.start_us is None:
-        if record["score"] >= on:
-            camera = _seen(replace(camera, start_us=record["window_start_us"]), record)
-            emitted.append(_command(record["camera_id"], camera, None))
-        return camera, emitted
-    is_louder = record["score"] >= camera.score + limits.louder
-    camera = _seen(camera, record) if record["score"] > camera.score else camera
-    if record["score"] <= off:
-        emitted.append(_command(record["camera_id"], camera, record["window_start_us"]))
-        return _ended(camera), emitted
-    return camera, [*emitted, _command(record["camera_id"], camera, None)] if is_louder else emitted
+def _next(before: Camera, record: Mapping[str, Any], limits: Thresholds) -> tuple[Camera, Sequence[Emitted]]:
+    window = signals.Window(record["window_start_us"], record["window_end_us"], record["score"])
+    past, ended = signals.step(before.past, window, _rule(record, limits.rule))
+    if past is before.past:
+        return before, ()
+    emitted = [_command(record["camera_id"], before, ended, ended.end_us)] if ended else list[Emitted]()
+    camera = Camera(before.device_id, before.log_ms) if ended else before
+    loudest = past.on or past.rising
+    camera = replace(camera, past=past) if loudest else Camera(before.device_id, before.log_ms, past)
+    if loudest is not None and loudest.score == record["score"] and record["score"] > _score(before, ended):
+        camera = _seen(camera, record)
+    if past.on is not None and (ended or before.past.on is None or past.on.score >= camera.told + limits.louder):
+        camera = replace(camera, told=past.on.score)
+        emitted.append(_command(record["camera_id"], camera, past.on, None))
+    return camera, emitted
+
+
+def _silent(before: Camera, record: Mapping[str, Any]) -> tuple[Camera, Sequence[Emitted]]:
+    """A camera has been silent for too long, unless it has been heard of since that was said."""
+    on = before.past.on
+    if on is None or record["window_end_us"] != before.past.seen_us:
+        return before, ()
+    after = Camera(before.device_id, before.log_ms, signals.State(seen_us=before.past.seen_us))
+    return after, [_command(record["camera_id"], before, on, on.end_us)]
+
+
+def _score(before: Camera, ended: signals.Signal | None) -> float:
+    """The highest score of what goes on; -1 of nothing."""
+    known = None if ended else before.past.on or before.past.rising
+    return -1.0 if known is None else known.score
 
 
 def _seen(camera: Camera, record: Mapping[str, Any]) -> Camera:
-    evidence = {name: record[name] for name in ("device_id", "frame", "clip")}
     try:
         participants = orjson.loads(record["participants"])
     except orjson.JSONDecodeError as error:
         raise InvalidEvent("Participants are no JSON.") from error
-    told = orjson.dumps(evidence | {"participants": participants}).decode()
-    return replace(camera, score=record["score"], model=record["model"], evidence=told)
+    evidence = {name: record[name] for name in ("device_id", "frame", "clip")} | {"participants": participants}
+    return replace(camera, model=record["model"], evidence=orjson.dumps(evidence).decode())
 
 
-def _ended(camera: Camera) -> Camera:
-    return Camera(camera.device_id, camera.end_us, camera.log_ms)
-
-
-def _command(camera_id: str, camera: Camera, end_us: int | None) -> Emitted:
+def _command(camera_id: str, camera: Camera, signal: signals.Signal, end_us: int | None) -> Emitted:
     """The signal as far as it is known, under the one id it has: it begins, is louder now, or ends."""
-    start_us = camera.start_us or 0
     record = {
-        "alert_id": signal_id(camera_id, start_us), "kind": "deviance", "camera_id": camera_id, "user_id": None,
-        "start_us": start_us, "end_us": None if end_us is None else max(end_us, start_us), "score": camera.score,
-        "model": camera.model, "evidence": camera.evidence, "by": None,
+        "alert_id": signal_id(camera_id, signal.start_us), "kind": "deviance", "camera_id": camera_id,
+        "user_id": None, "start_us": signal.start_us, "end_us": end_us, "score": signal.score, "model": camera.model,
+        "evidence": camera.evidence, "by": None,
     }  # fmt: skip
     return Emitted("RaiseAlert", KEY, record)
 
 
-def _thresholds(record: Mapping[str, Any], limits: Thresholds) -> tuple[float, float]:
-    on = limits.on if record["deviance_on"] is None else record["deviance_on"]
-    off = limits.off if record["deviance_off"] is None else record["deviance_off"]
-    return on, min(off, on)
-
-
-def _is_silence(record: Mapping[str, Any], camera: Camera) -> bool:
-    return record["model"] == SILENCE and camera.start_us is not None and record["window_end_us"] == camera.end_us
+def _rule(record: Mapping[str, Any], rule: Rule) -> Rule:
+    """The rule with the camera's own scores, where the window carries them."""
+    on = rule.on if record["deviance_on"] is None else record["deviance_on"]
+    off = rule.off if record["deviance_off"] is None else record["deviance_off"]
+    return rule if (on, off) == (rule.on, rule.off) else dataclasses.replace(rule, on=on, off=min(off, on))
 
 
 def _silence(camera_id: str, camera: Camera) -> dict[str, Any]:
     return {
-        "camera_id": camera_id, "device_id": camera.device_id, "window_start_us": camera.end_us,
-        "window_end_us": camera.end_us, "score": 0.0, "model": SILENCE, "frame": None, "clip": None,
+        "camera_id": camera_id, "device_id": camera.device_id, "window_start_us": camera.past.seen_us,
+        "window_end_us": camera.past.seen_us, "score": 0.0, "model": SILENCE, "frame": None, "clip": None,
         "participants": "[]", "at_us": None, "deviance_on": None, "deviance_off": None,
     }  # fmt: skip
 

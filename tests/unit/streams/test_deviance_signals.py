@@ -14,6 +14,7 @@ from schemas.errors import InvalidEvent
 from streams.processors import deviance_signals as signals
 from streams.processors import threats
 from streams.steps import Emitted, Event, NoState
+from streams.topology import StateCodec
 from tests.drivers.deciding import AT_US
 from tests.drivers.security import SECOND, Guard
 
@@ -53,7 +54,7 @@ def told(emitted: list[Emitted]) -> Told:
 
 
 def test_it_begins_high_and_ends_low() -> None:
-    scores = [0.1, 0.49, 0.5, 0.3, 0.52, 0.26, 0.25, 0.3]
+    scores = [0.1, 0.49, 0.5, 0.2, 0.52, 0.26, 0.24, 0.2, 0.1, 0.3]
     _, emitted = run(*(window(n, score) for n, score in enumerate(scores)))
     assert told(emitted) == [(2, None, 0.5), (2, 6, 0.52)]
     assert len({one.record["alert_id"] for one in emitted}) == 1
@@ -62,7 +63,7 @@ def test_it_begins_high_and_ends_low() -> None:
 
 def test_it_is_told_of_again_when_it_is_louder_with_what_was_seen_then() -> None:
     loud = window(1, 0.8, frame="f" * 64, participants='[{"track_id": 1}]')
-    _, emitted = run(window(0, 0.5), loud, window(2, 0.82), window(3, 0.0))
+    _, emitted = run(window(0, 0.5), loud, window(2, 0.82), window(5, 0.0))
     assert told(emitted) == [(0, None, 0.5), (0, None, 0.8), (0, 3, 0.82)]
     evidence = orjson.loads(emitted[1].record["evidence"])
     assert evidence == {"device_id": "robot-1", "frame": "f" * 64, "clip": None, "participants": [{"track_id": 1}]}
@@ -70,8 +71,14 @@ def test_it_is_told_of_again_when_it_is_louder_with_what_was_seen_then() -> None
 
 def test_scores_may_carry_thresholds_of_their_own() -> None:
     own = {"deviance_on": 0.9, "deviance_off": 0.8}
-    _, emitted = run(window(0, 0.7, **own), window(1, 0.95, **own), window(2, 0.8, **own))
+    _, emitted = run(window(0, 0.7, **own), window(1, 0.95, **own), window(4, 0.79, **own))
     assert [(start, end) for start, end, _ in told(emitted)] == [(1, None), (1, 2)]
+
+
+def test_a_state_with_a_signal_survives_a_snapshot() -> None:
+    state, _ = run(window(0, 0.6, frame="f" * 64))
+    codec = StateCodec(signals.State, 1)
+    assert codec.load(codec.dump(state)) == state
 
 
 def test_a_gap_ends_it() -> None:
@@ -92,8 +99,8 @@ def test_a_silent_camera_ends_it_by_an_event() -> None:
 
 
 def test_windows_seen_before_tell_nothing() -> None:
-    state, _ = run(window(0, 0.6), window(1, 0.1))
-    again, emitted = run(window(0, 0.6), window(1, 0.1), window(0.5, 0.9), state=state)
+    state, _ = run(window(0, 0.6), window(3, 0.1))
+    again, emitted = run(window(0, 0.6), window(3, 0.1), window(0.5, 0.9), state=state)
     assert (again, emitted) == (state, [])
 
 
