@@ -12,7 +12,10 @@ INTERVAL = 10
 
 
 def open_worker(options: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """The source `frames/NUMBER` has that many frames, `broken` cannot be read, `live` goes on."""
+    """The source `frames/NUMBER` has that many frames, `broken` cannot be read, `live` goes on.
+
+    `clock` goes on too, and has the time of the look (epoch milliseconds) as its video's time.
+    """
     pause_s = float(options.get("pause_s", 0.0))
 
     def work(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,7 +24,10 @@ def open_worker(options: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dic
             raise BadInput("failed_to_read_frame: the file is damaged")
         time.sleep(pause_s)
         total = int(number) if kind == "frames" else None
-        return looked(request, total)
+        answer = looked(request, total)
+        if kind == "clock":
+            answer["intervals"][0]["video_ms"] = time.time_ns() // 1_000_000
+        return answer
 
     return work
 
