@@ -1,5 +1,5 @@
 """`python -m run`: the same as `run.py`."""
 
-from ops.run import main
+from . import main
 
 main()

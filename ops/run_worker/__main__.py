@@ -1,5 +1,5 @@
 """`python -m run_worker worker_1 video.mp4`: the same as `run_worker.py worker_1 video.mp4`."""
 
-from ops.run_worker import main
+from . import main
 
 raise SystemExit(main())
