@@ -277,6 +277,17 @@ def test_a_new_frame_lets_the_attempts_be_counted_anew(office: Office):
     assert [fact.record["attempt"] for fact in office.said("ScenarioRunFailed")] == [1, 1]
 
 
+def test_what_is_given_back_is_no_attempt_and_waits_for_nothing(office: Office):
+    office.create()
+    office.ask("FailScenarioRun", **signed(office.claim()), reason="bad")
+    office.ask("RetryScenario", scenario_id=1, attempt=1)
+    office.ask("FailScenarioRun", **signed(office.claim()), reason=scenarios.GIVEN_BACK)
+    due = office.said("ScenarioRetryDue")[-1].record
+    assert (due["attempt"], due["due_us"]) == (1, office.now_us)
+    office.ask("RetryScenario", scenario_id=1, attempt=1)
+    assert office.claim()["attempt"] == 2
+
+
 def test_a_silent_runner_loses_its_scenario(office: Office):
     office.create()
     office.create()
