@@ -15,8 +15,8 @@ from streams.steps import Heavy, WorkFailed
 
 log = logging.getLogger(__name__)
 WORD_EVERY_S: Final = 5.0
-UNREAD: Final = "failed_to_read_frame"
-"""So begins what the child says where the source is at fault."""
+REASONS: Final = ("failed_to_read_frame", "inference_error")
+"""How a failed look's reason begins: the source is at fault, or whatever looks at it."""
 STOPPED: Final = "stopped"
 """Reason of a run that is given back because its runner stops: it counts as no attempt."""
 
@@ -42,7 +42,8 @@ class Pace:
 def reason_of(failure: Exception) -> str:
     """Why a look failed, in the words that readers of `retry_topic` know."""
     said = str(failure)
-    return said[said.index(UNREAD) :] if UNREAD in said else f"inference_error: {said}"
+    begins = [said.index(word) for word in REASONS if word in said]
+    return said[min(begins) :] if begins else f"{REASONS[1]}: {said}"
 
 
 class Shift:
@@ -55,7 +56,7 @@ class Shift:
         self._seen: int | None = None
         self._frames: int | None = None
         self._told = asyncio.Event()
-        self._gives_back = False
+        self._gives_back = self._is_open = False
         self._next_word = 0.0
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -83,6 +84,7 @@ class Shift:
             log.warning("%s: is over at frame %d: %s", self._run, self._next, over)
         finally:
             await _ended(working, beating, stopping)
+            await self._let_go()
 
     async def _stopped(self, working: asyncio.Task[str | None]) -> str | None:
         """Let the look that it is at end, if it does soon; what was seen is told."""
@@ -114,7 +116,7 @@ class Shift:
 
     async def _through(self) -> str | None:
         if not self._source:
-            return f"{UNREAD}: the scenario names no source, and its runner has none either"
+            return f"{REASONS[0]}: the scenario names no source, and its runner has none either"
         ended = False
         while not (ended or self._told.is_set()):
             answer = await self._patiently_look()
@@ -166,13 +168,24 @@ class Shift:
             "seconds": self._pace.seconds,
             "limit_s": self._pace.request_s,
         }
+        self._is_open = False
         looking = asyncio.create_task(_asked(self._look, request))
         leaving = asyncio.create_task(self._grace())
         try:
             await asyncio.wait((looking, leaving), return_when=asyncio.FIRST_COMPLETED)
-            return looking.result() if looking.done() else None
+            answer = looking.result() if looking.done() else None
+            self._is_open = answer is not None
+            return answer
         finally:
             await _ended(looking, leaving)
+
+    async def _let_go(self) -> None:
+        """Whose camera is not looked at any more is let go of; where a look failed or was left, that is so already."""
+        if self._is_open:
+            try:
+                await self._look({"release": True})
+            except (InvalidEvent, TransientFailure, WorkFailed) as failure:
+                log.warning("%s: its source is not let go of: %s", self._run, failure)
 
     async def _grace(self) -> None:
         await self._told.wait()

@@ -80,9 +80,10 @@ async def work(
     desk = Desk(writer, options.runner_id, options.lease_s)
     try:
         await _readable(replies, stop)
-        if on_ready and not stop.is_set():
-            on_ready()
-        log.info("runner %s asks for work", options.runner_id)
+        if not stop.is_set():
+            log.info("runner %s asks for work", options.runner_id)
+            if on_ready:
+                on_ready()
         await Runner(desk, children, options.video, stop, news, options.pace, options.rest).run()
     finally:
         await children.close()

@@ -8,7 +8,8 @@ Answer: `intervals`, each with `first_frame`, `last_frame`, `video_ms`, `detecti
 `track_id`: None for who was not seen often enough to be certain; one for everybody, the surest sighting), `summary`
 (since frame 0), `frames_total` (None when nobody knows), `next_frame`, `end`, `fps`, `size`.
 
-The source stays open: a request that goes on at `next_frame` goes on at once, any other one seeks.
+The source stays open: a request that goes on at `next_frame` goes on at once, any other one seeks. `{release: true}`
+lets go of it, with an empty answer: nobody looks at this camera any more.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ class Worker:
         self._detector: tuple[Looking, Detector] | None = None
 
     def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """One request. After an error nothing is open."""
+        """One request. After an error nothing is open, nor after a request to `release`."""
+        if request.get("release"):
+            self._release()
+            return {}
         wanted = looking(self._options, request.get("settings") or {})
         first, portion = _portion(request)
         held = self._held
@@ -85,6 +89,11 @@ class Worker:
             raise
         self._held = held
         return answer
+
+    def _release(self) -> None:
+        if self._held:
+            self._held.source.close()
+        self._held = None
 
     def _begin(self, request: Mapping[str, Any], wanted: Looking, first: int) -> _Held:
         summary = remembered(request.get("summary"))

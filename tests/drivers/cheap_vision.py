@@ -19,6 +19,8 @@ def open_worker(options: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dic
     pause_s = float(options.get("pause_s", 0.0))
 
     def work(request: Mapping[str, Any]) -> dict[str, Any]:
+        if request.get("release"):
+            return {}
         kind, _, number = request["source"].partition("/")
         if kind == "broken":
             raise BadInput("failed_to_read_frame: the file is damaged")

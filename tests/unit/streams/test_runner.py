@@ -129,8 +129,8 @@ async def test_nothing_more_is_looked_at_before_what_was_seen_is_accepted() -> N
     looks: list[int] = []
 
     async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
-        looks.append(request["first_frame"])
-        crew.log.away = request["first_frame"] == 10
+        looks.append(request.get("first_frame", -1))
+        crew.log.away = request.get("first_frame") == 10
         return open_worker({})(request)
 
     crew = Crew(look)
@@ -140,7 +140,7 @@ async def test_nothing_more_is_looked_at_before_what_was_seen_is_accepted() -> N
     assert looks == [0, 10]
     crew.log.away = False
     await working
-    assert looks == [0, 10, 20]
+    assert looks == [0, 10, 20, -1]
     assert [body["first_frame"] for _, body in crew.log.told("PredictionsRecorded")] == [0, 10, 20]
 
 
@@ -211,7 +211,7 @@ async def test_a_run_whose_lease_ran_out_is_given_up_without_another_word() -> N
 @in_virtual_time
 async def test_who_was_frozen_beyond_the_lease_writes_nothing() -> None:
     async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
-        if request["first_frame"] == 10:
+        if request.get("first_frame") == 10:
             freeze(LEASE_S + 1)
         return open_worker({})(request)
 
@@ -285,6 +285,26 @@ async def test_the_next_runner_goes_on_after_the_last_acknowledged_frame_with_it
     seen = [body for _, body in crew.log.told("PredictionsRecorded")]
     assert [one["first_frame"] for one in seen] == [0, 10, 20, 30, 40]
     assert json.loads(seen[-1]["summary"])["frames"] == 50
+
+
+@in_virtual_time
+async def test_the_source_is_let_go_of_after_the_run_unless_the_look_at_it_was_left() -> None:
+    asked: list[Mapping[str, Any]] = []
+
+    async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked.append(request)
+        await asyncio.sleep(100 if request.get("first_frame") == 20 else 0)
+        return open_worker({})(request)
+
+    crew = Crew(look)
+    crew.log.create("frames/20")
+    await crew.works(5)
+    assert [one.get("release", False) for one in asked] == [False, False, True]
+    asked.clear()
+    crew = Crew(look)
+    crew.log.create("live")
+    await crew.works(5)
+    assert [one.get("release", False) for one in asked] == [False, False, False]
 
 
 def failing(*failures: Exception) -> Look:
@@ -366,7 +386,9 @@ async def test_a_scenario_without_a_source_gets_the_runners_and_fails_where_that
 async def test_a_refused_prediction_fails_the_run() -> None:
     async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = dict(open_worker({})(request))
-        return answer | {"intervals": [answer["intervals"][0] | {"first_frame": -5}]}
+        return (
+            answer if request.get("release") else answer | {"intervals": [answer["intervals"][0] | {"first_frame": -5}]}
+        )
 
     crew = Crew(look)
     crew.log.create()
@@ -407,4 +429,5 @@ async def test_a_runner_outlives_kafka_and_asks_ever_more_slowly() -> None:
 
 def test_reasons_begin_with_the_known_word_wherever_it_stands() -> None:
     assert reason_of(WorkFailed("vision: failed_to_read_frame: x")) == "failed_to_read_frame: x"
+    assert reason_of(InvalidEvent("inference_error: no such model")) == "inference_error: no such model"
     assert reason_of(WorkFailed("x")) == "inference_error: x"

@@ -171,6 +171,15 @@ def test_after_an_error_nothing_is_open(walk: Path, tmp_path: Path) -> None:
     assert watcher.opened == 2
 
 
+def test_what_is_not_looked_at_any_more_is_let_go_of(walk: Path) -> None:
+    watcher = Watcher()
+    request = {"source": str(walk), "settings": EACH}
+    following = watcher.work(request)["next_frame"]
+    assert watcher.work({"release": True}) == watcher.work({"release": True}) == {}
+    watcher.work({**request, "first_frame": following})
+    assert watcher.opened == 2
+
+
 @pytest.mark.parametrize(
     "request_body",
     [{"first_frame": -1}, {"frames": 0}, {"frames": "many"}, {"seconds": 0}, {"settings": {"interval": -1}}],
