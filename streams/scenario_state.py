@@ -59,11 +59,11 @@ class Scenario(msgspec.Struct, frozen=True, array_like=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """All scenarios by id, and which of them wait for a runner and which have one. No id is ever free again."""
+    """All scenarios by id, who waits for a runner since when, who has one in which epoch. No id is ever free again."""
 
     scenarios: Map[str, Scenario] = Map()
-    waiting: Map[str, None] = Map()
-    held: Map[str, None] = Map()
+    waiting: Map[str, int] = Map()
+    held: Map[str, int] = Map()
 
 
 def evolve(state: State, name: str, record: Mapping[str, Any]) -> State:
@@ -80,8 +80,8 @@ def evolve(state: State, name: str, record: Mapping[str, Any]) -> State:
 
 def longest_waiting(state: State) -> int | None:
     """The scenario that waits longest, of several the oldest; None when none waits."""
-    ids = ((state.scenarios[one].since_us, int(one)) for one in state.waiting)
-    return min(ids, default=(0, None))[1]
+    waiting = ((since_us, int(one)) for one, since_us in state.waiting.items())
+    return min(waiting, default=(0, None))[1]
 
 
 def starts_anew(change: Mapping[str, Any]) -> bool:
@@ -116,12 +116,13 @@ def _with(state: State, scenario_id: int, scenario: Scenario) -> State:
     key = str(scenario_id)
     return State(
         state.scenarios.set(key, scenario),
-        _marked(state.waiting, key, scenario.waits),
-        _marked(state.held, key, scenario.runner_id is not None),
+        _marked(state.waiting, key, scenario.since_us if scenario.waits else None),
+        _marked(state.held, key, scenario.epoch if scenario.runner_id is not None else None),
     )
 
 
-def _marked(marks: Map[str, None], key: str, holds: bool) -> Map[str, None]:
-    if holds == (key in marks):
+def _marked(marks: Map[str, int], key: str, mark: int | None) -> Map[str, int]:
+    """With this mark, or without any."""
+    if marks.get(key) == mark:
         return marks
-    return marks.set(key, None) if holds else marks.delete(key)
+    return marks.delete(key) if mark is None else marks.set(key, mark)
