@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import av
+import cv2
+import numpy as np
+
 from streams.vision.boxes import Picture
 from streams.workers import BadInput
 
@@ -50,6 +54,13 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of what it holds."""
         ...
+
+
+def unfolded(frame: av.VideoFrame) -> Picture:
+    """A decoded frame as a picture. Raises FFmpegError, ValueError."""
+    if frame.format.name == "yuv420p" and frame.width % 2 == 0 and frame.height % 2 == 0:
+        return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420), np.uint8)  # 4 x as fast
+    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
 def check_size(width: int, height: int, most: int = MOST_PIXELS) -> None:

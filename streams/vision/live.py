@@ -17,7 +17,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from streams.vision.boxes import Picture
-from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size
+from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, unfolded
 from streams.workers import BadInput, NotNow
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ def address(url: str) -> Pictures:
             check_size(stream.codec_context.width, stream.codec_context.height)
             for frame in container.decode(stream):
                 check_size(frame.width, frame.height)
-                yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                yield unfolded(frame)
 
     return pictures
 

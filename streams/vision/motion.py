@@ -25,7 +25,7 @@ class Motion:
 
     def moves(self, picture: Picture) -> bool:
         """Learn from the picture and say whether something in it is not background."""
-        small = cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA)
+        small = cv2.cvtColor(cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
         mask = self._background.apply(small)
         self._looks += 1
         share = float((mask == _FOREGROUND).mean())

@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import av
 import av.logging
-import numpy as np
 from av.error import FFmpegError, InvalidDataError
 
 from streams.vision.boxes import Picture
-from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size
+from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, unfolded
 from streams.workers import BadInput
 
 FORMATS: Final = (
@@ -120,7 +119,7 @@ class VideoFile:
         check_size(frame.width, frame.height, self._most_pixels)
         self.size = (frame.width, frame.height)
         try:
-            return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+            return unfolded(frame)
         except (FFmpegError, ValueError) as failed:
             raise BadInput(f"{REASON}: a frame of {self._path} cannot be unfolded ({_why(failed)})") from failed
 

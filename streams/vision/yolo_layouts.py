@@ -94,8 +94,9 @@ def _centred(boxes: Numbers, scores: Numbers) -> Found:
 
 def _ssd(arrays: Sequence[NDArray[np.generic]], named: Sequence[str]) -> Found:
     """Boxes, classes and shares in any order; with a count, it is TensorFlow's, which says y before x."""
-    flat = [np.asarray(one[0] if one.ndim > 1 and one.shape[0] == 1 else one) for one in arrays]
-    boxes = next((one for one in flat if one.ndim == 2 and one.shape[1] == 4), None)
+    boxes = max((one for one in arrays if one.ndim > 1 and one.shape[-1] == 4), key=lambda one: one.ndim, default=None)
+    flat = [one.reshape(-1) for one in arrays]
+    boxes = boxes.reshape(-1, 4) if boxes is not None else None
     rows = [index for index, one in enumerate(flat) if boxes is not None and one.shape == (len(boxes),)]
     if boxes is None or len(rows) < 2:
         raise ValueError(unknown(arrays))
