@@ -29,7 +29,7 @@ class VisionSettings:
 
     runner_id: str = ""
     video: str = f"{TEST_VIDEOS}/test_video.mp4"
-    lease_s: float = 15.0
+    lease_s: float = 10.0
     poll_s: float = 1.0
     absent_s: float = 20.0
     frames: int = 1
@@ -43,7 +43,7 @@ def read(env: Mapping[str, str]) -> VisionSettings:
     return VisionSettings(
         runner_id=env.get("RUNNER_ID") or f"{socket.gethostname()}-{os.getpid()}",
         video=env.get("VIDEO_PATH") or first_video(Path(TEST_VIDEOS)),
-        lease_s=variables.number(env, "RUNNER_LEASE_SEC", 15.0, 1, 600),
+        lease_s=variables.number(env, "RUNNER_LEASE_SEC", 10.0, 1, 600),
         poll_s=variables.number(env, "RUNNER_POLL_SEC", 1.0, 0.05, 600),
         absent_s=variables.number(env, "RUNNER_SOURCE_WAIT_SEC", 20.0, 0, 3600),
         frames=int(variables.number(env, "RUNNER_FRAMES", 1, 1, 100_000)),

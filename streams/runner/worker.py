@@ -38,7 +38,7 @@ class RunnerOptions:
 
     runner_id: str
     video: str | None = None
-    lease_s: float = 15.0
+    lease_s: float = 10.0
     pace: Pace = field(default_factory=Pace)
     rest: Rest = field(default_factory=Rest)
     look: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
