@@ -2,7 +2,7 @@
 
 const WORDS = {
   en: {
-    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", skip: "Skip to the lists", tagline: "Passengers, trains and shops on board",
+    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", pageSecurity: "Security", skip: "Skip to the lists", tagline: "Passengers, trains and shops on board",
     signOut: "Sign out", tokenAsk: "This server wants a token from here:", tokenSend: "Use it", wrongToken: "That token is not the right one.", lists: "Lists",
     loading: "Loading …", retry: "Try again", other: "RU", otherName: "Русский", otherTheme: "Switch between light and dark",
     unavailable: "The server cannot do this just now. Try again in a moment.", network: "The server cannot be reached.", unauthorized: "This server wants a token.", failed: "The server refused:",
@@ -21,7 +21,7 @@ const WORDS = {
     ROBOT_LOGIN: "may register robots", STORE_LOGIN: "may register store terminals", ROBOT_ADMIN: "administers robots by card",
   },
   ru: {
-    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", skip: "К спискам", tagline: "Пассажиры, поезда и магазины на борту",
+    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", pageSecurity: "Охрана", skip: "К спискам", tagline: "Пассажиры, поезда и магазины на борту",
     signOut: "Выйти", tokenAsk: "Отсюда сервер требует токен:", tokenSend: "Применить", wrongToken: "Токен не подходит.", lists: "Списки",
     loading: "Загрузка …", retry: "Повторить", other: "EN", otherName: "English", otherTheme: "Светлая или тёмная",
     unavailable: "Сервер сейчас не может этого. Повторите чуть позже.", network: "Сервер недоступен.", unauthorized: "Сервер требует токен.", failed: "Сервер отказал:",

@@ -2,7 +2,7 @@
 
 const WORDS = {
   en: {
-    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", skip: "Skip to the day", tagline: "What is said, and offered, at the counter",
+    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", pageSecurity: "Security", skip: "Skip to the day", tagline: "What is said, and offered, at the counter",
     signIn: "Sign in", adminToken: "ADMIN_TOKEN", orUser: "or", userName: "User name", password: "Password", enter: "Enter", signOut: "Sign out",
     wrongToken: "That token is not the right one.", wrongUser: "Incorrect user name or password.", tooMany: "Too many attempts. Wait a little.",
     live: "Live", polling: "Asking every 5 s", away: "Server does not answer", connecting: "Connecting",
@@ -26,7 +26,7 @@ const WORDS = {
     s: "s", min: "min",
   },
   ru: {
-    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", skip: "К дню", tagline: "Что говорят и предлагают у прилавка",
+    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", pageSecurity: "Охрана", skip: "К дню", tagline: "Что говорят и предлагают у прилавка",
     signIn: "Вход", adminToken: "ADMIN_TOKEN", orUser: "или", userName: "Имя пользователя", password: "Пароль", enter: "Войти", signOut: "Выйти",
     wrongToken: "Токен не подходит.", wrongUser: "Неверное имя или пароль.", tooMany: "Слишком много попыток. Подождите немного.",
     live: "В эфире", polling: "Опрос каждые 5 с", away: "Сервер не отвечает", connecting: "Соединение",

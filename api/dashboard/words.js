@@ -2,7 +2,7 @@
 
 const WORDS = {
   en: {
-    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", skip: "Skip to the session", tagline: "Emotions over time, live from the devices",
+    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", pageSecurity: "Security", skip: "Skip to the session", tagline: "Emotions over time, live from the devices",
     sessions: "Sessions", filter: "Filter by device or session", more: "Show more", fold: "Hide list", unfold: "Show list",
     curve: "Valence and arousal", valence: "Valence", arousal: "Arousal",
     plane: "Affect plane", planeNote: "Where the points of the session lie, everybody together",
@@ -29,7 +29,7 @@ const WORDS = {
     s: "s", min: "min", h: "h", ms: "ms", d: "d",
   },
   ru: {
-    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", skip: "К сеансу", tagline: "Эмоции во времени, прямо с датчиков",
+    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", pageSecurity: "Охрана", skip: "К сеансу", tagline: "Эмоции во времени, прямо с датчиков",
     sessions: "Сеансы", filter: "Найти устройство или сеанс", more: "Показать ещё", fold: "Скрыть список", unfold: "Показать список",
     curve: "Валентность и возбуждение", valence: "Валентность", arousal: "Возбуждение",
     plane: "Плоскость аффекта", planeNote: "Где лежат точки сеанса, все люди вместе",

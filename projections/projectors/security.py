@@ -209,11 +209,11 @@ class Security:
         """Write what the batch comes to."""
         rows = 0
         for table in (CAMERAS, MUTES, WATCH_LIST, ALERTS):
-            changes = [(name, body) for name, body in prepared.changes if table.name in _FOLDS[name]]
+            changes = [change for change in prepared.changes if concerns(change[0], table)]
             if changes:
                 kept = _loaded(transaction, table, sorted({storable(body[table.owner]) for _, body in changes}))
-                for name, body in changes:
-                    _FOLDS[name][table.name](kept, body)
+                for change in changes:
+                    apply(kept, change)
                 rows += kept_rows.flush(transaction, kept)
         for table, new in ((SIGHTINGS, prepared.sightings), (SCORES, prepared.scores)):
             rows += len(kept_rows.append(transaction, table, new, "1"))
@@ -223,6 +223,17 @@ class Security:
 
     def forget(self, *, distrust: bool = False) -> None:
         """Nothing is remembered."""
+
+
+def apply(kept: Kept, change: Change) -> None:
+    """Take an event into the rows of one of its tables."""
+    name, body = change
+    _FOLDS[name][kept.table.name](kept, body)
+
+
+def concerns(name: str, table: Table) -> bool:
+    """Whether an event changes rows of a table."""
+    return table.name in _FOLDS[name]
 
 
 def _loaded(transaction: Transaction, table: Table, owners: Sequence[str]) -> Kept:
