@@ -33,7 +33,8 @@ def health(stack: Stack) -> int:
 
 def test_everything_runs_and_answers(stack: Stack) -> None:
     assert {service.state for service in stack.state().services.values()} == {"running"}
-    assert list(stack.state().services) == ["kafka", "postgres", "front", "projector", "processors", "deciders", "asr"]
+    rooms = ["front", "projector", "processors", "deciders", "orchestrator", "asr"]
+    assert list(stack.state().services) == ["kafka", "postgres", *rooms]
     assert health(stack) == 200
 
 
