@@ -16,7 +16,7 @@ import httpx
 from edge_agents.emotion_sensor.backoff import Backoff
 from edge_agents.robot import video
 from edge_agents.robot.connection import Connection, Patience
-from edge_agents.robot.console import Console, LineInput
+from edge_agents.robot.console import Console, LineInput, unseen
 from edge_agents.robot.errors import BadAnswer, Refused, RobotError, ServerAway
 from edge_agents.robot.hands import Doing, Hands, Wired
 from edge_agents.robot.hardware.board import Board, opener
@@ -57,13 +57,17 @@ async def run(settings: RobotSettings, stop: asyncio.Event, screen_of: Callable[
     async with httpx.AsyncClient(follow_redirects=False) as http, running(settings, http) as parts:
         if screen_of is not None:
             parts.robot.face = screen_of(parts)
-        lines = LineInput(sys.stdin.fileno(), parts.console.line, parts.console.close)
+        lines = LineInput(sys.stdin.fileno(), parts.console.line, parts.console.close) if sys.stdin else None
         parts.console.greet()
-        lines.start()
+        if lines is None:
+            parts.console.close()
+        else:
+            lines.start()
         try:
             await attend(parts, stop)
         finally:
-            lines.stop()
+            if lines is not None:
+                lines.stop()
 
 
 async def attend(parts: Parts, stop: asyncio.Event) -> None:
@@ -109,7 +113,7 @@ async def running(
         connection = Connection(http, Patience(settings.patience, min(10.0, settings.patience)))
         signing = _signing(settings, connection, console)
         servers = _servers(settings, connection, signing)
-        watch = Watch.of(settings, eye, connection, signing)
+        watch = Watch.of(settings, eye, connection)
         boards: list[Board] = []
         hands = robot.hands = Hands(Doing(servers, eye, settings.default_store), robot.happen)
         use = partial(_use_board, hands, boards, asyncio.get_running_loop())
@@ -158,10 +162,11 @@ def _servers(settings: RobotSettings, connection: Connection, signing: SignIn) -
 
 
 async def _ask_engineer(console: Console, why: str) -> Credentials | None:
-    """Ask on the console; the password is seen while it is typed, as in the field today."""
+    """Ask on the console; a terminal does not show the password."""
     say(f"\nAn engineer has to sign the robot in: {why}.")
     login = await console.ask("Engineer's login")
-    password = None if login is None else await console.ask("Engineer's password")
+    with unseen(sys.stdin):
+        password = None if login is None else await console.ask("Engineer's password")
     return None if login is None or password is None else (login, password)
 
 

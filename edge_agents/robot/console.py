@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from edge_agents.robot.events import (
     AuthenticateUsers,
@@ -154,6 +156,24 @@ class Console:
             if not asked.done():
                 asked.set_result(None)
         self._asked.clear()
+
+
+@contextmanager
+def unseen(terminal: TextIO | None) -> Generator[None]:
+    """What is typed meanwhile is not shown, where there is a terminal that can do that."""
+    if terminal is None or not terminal.isatty() or sys.platform == "win32":
+        yield
+        return
+    import termios
+
+    descriptor = terminal.fileno()
+    before = termios.tcgetattr(descriptor)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 class LineInput:

@@ -70,7 +70,7 @@ class Faces:
         frames: Frames,
         camera_id: str,
         connection: Connection,
-        signing: Signing,
+        signing: Signing | None,
         origin: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -16,11 +16,11 @@ LARGEST: Final = 10_000_000
 _LEFT, _RIGHT, _OF = 84, 560, 640
 
 
-def jpeg64(picture: Picture) -> str:
-    """A BGR picture as JPEG in base64; halved until it is small enough for the servers."""
+def jpeg64(picture: Picture, largest: int = LARGEST) -> str:
+    """A BGR picture as JPEG in base64; halved until it has at most `largest` characters."""
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     text = base64.b64encode(data.tobytes()).decode()
-    return text if len(text) <= LARGEST else jpeg64(np.ascontiguousarray(picture[::2, ::2]))
+    return text if len(text) <= largest else jpeg64(np.ascontiguousarray(picture[::2, ::2]), largest)
 
 
 def face_part(picture: Picture) -> Picture:

@@ -56,7 +56,7 @@ class Courier:
 
     reports: Reports
     connection: Connection
-    signing: Signing
+    signing: Signing | None
     origin: str
     backoff: Backoff = field(default_factory=Backoff)
     _new: asyncio.Event = field(default_factory=asyncio.Event)

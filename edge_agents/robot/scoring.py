@@ -134,7 +134,7 @@ class ScoringProcess:
 
     async def score(self, window: Window) -> float:
         """The score of a window. Raises ScoringFailed; `start` begins anew."""
-        return await asyncio.to_thread(self._ask, lambda: self._pipe.send_bytes(np.ascontiguousarray(window)))
+        return await asyncio.to_thread(self._ask, lambda: self._pipe.send_bytes(window.tobytes()))
 
     def stop(self) -> None:
         """End the process."""

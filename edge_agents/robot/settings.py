@@ -48,7 +48,7 @@ class RobotSettings:
         str | None, About("Servers", "Where deviance and faces are reported; default: the resource URL.")
     ] = None
     watch_token: Annotated[
-        str | None, About("Servers", "Bearer token for these reports; default: the robot's own session.")
+        str | None, About("Servers", "Bearer token for these reports, where the network alone is not enough.")
     ] = None
     default_store: Annotated[str | None, About("Servers", "Id of the store that passengers buy from.")] = None
     patience: Annotated[float, About("Servers", "Seconds to go on trying one request.")] = 20.0
@@ -86,8 +86,10 @@ class RobotSettings:
     deviance_frames: Annotated[int, About("Watching", "Frames in a window (an ONNX model tells its own).")] = 40
     deviance_key: Annotated[float, About("Watching", "Windows of this score or more are sent with a picture.")] = 0.5
     faces: Annotated[bool, About("Watching", "Send faces for a check against unwanted persons.")] = False
-    camera_id: Annotated[str, About("Watching", "Id of this camera at the security desk.")] = "robot"
-    camera_name: Annotated[str, About("Watching", "Its name for people.")] = "Robot"
+    camera_id: Annotated[
+        str | None, About("Watching", "Id of this camera at the security desk; default: the robot's model id.")
+    ] = None
+    camera_name: Annotated[str | None, About("Watching", "Its name for people; default: the model's.")] = None
     camera_location: Annotated[str, About("Watching", "Where it is.")] = ""
     home: Annotated[Path, About("Watching", "Where reports wait for the server.")] = Path("private/robot")
     outbox_mb: Annotated[float, About("Watching", "Waiting reports beyond this size: the oldest go.")] = 64.0
@@ -101,7 +103,7 @@ class RobotSettings:
 def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> RobotSettings:
     """Settings from flags (`given`, None means not given), then variables, then defaults.
 
-    Raises RobotError naming the setting whose value cannot be used.
+    SENSORIUM_PORT names this machine's servers, unless they are named themselves. Raises RobotError naming the setting whose value cannot be used.
     """
     values = {name: value for name, value in (given or {}).items() if value is not None}
     source = os.environ if environment is None else environment
@@ -109,6 +111,10 @@ def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         text = source.get(variable(name), "")
         if name not in values and text:
             values[name] = _parsed(variable(name), text, kind)
+    if (port := source.get("SENSORIUM_PORT", "")).isdigit():
+        here = f"http://127.0.0.1:{port}"
+        urls = {"base_api_url": "/base_api/v1", "store_api_url": "/store_api/v1", "resource_url": ""}
+        values = {name: f"{here}{path}" for name, path in urls.items()} | values
     settings = RobotSettings(**values)
     _check(settings)
     return settings

@@ -41,15 +41,20 @@ class Watch:
     settings: RobotSettings
     eye: Eye
     connection: Connection
-    signing: Signing
+    signing: Signing | None
     deviance: Deviance | None = None
     courier: Courier | None = None
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
 
     @classmethod
-    def of(cls, settings: RobotSettings, eye: Eye, connection: Connection, signing: Signing) -> Watch:
-        """Nothing runs yet."""
-        return cls(settings, eye, connection, GivenToken(settings.watch_token) if settings.watch_token else signing)
+    def of(cls, settings: RobotSettings, eye: Eye, connection: Connection) -> Watch:
+        """Nothing runs yet. A robot's session is of no use at the security desk, which goes by network or token."""
+        return cls(settings, eye, connection, GivenToken(settings.watch_token) if settings.watch_token else None)
+
+    @property
+    def camera_id(self) -> str:
+        """Which camera this is at the security desk."""
+        return self.settings.camera_id or self.settings.robot_model_id
 
     def start_deviance(self) -> None:
         """Look for deviant behaviour; once is enough."""
@@ -63,7 +68,8 @@ class Watch:
             log.critical("Nothing is watched: %s", error)
             return
         self.courier = Courier(reports, self.connection, self.signing, wanted.watch_origin)
-        place = Place(wanted.camera_id, wanted.camera_name, wanted.camera_location)
+        name = wanted.camera_name or wanted.robot_model_name
+        place = Place(self.camera_id, name, wanted.camera_location)
         scoring = ScoringProcess(wanted.deviance_model, wanted.deviance_frames)
         who = partial(faces.participants, FaceDetector())
         self.deviance = Deviance(self.eye, scoring, place, self.courier.keep, who, wanted.deviance_key)
@@ -74,7 +80,7 @@ class Watch:
         """Send faces for a check; once is enough."""
         if "faces" not in self._tasks:
             wanted = self.settings
-            watching = faces.Faces(self.eye, wanted.camera_id, self.connection, self.signing, wanted.watch_origin)
+            watching = faces.Faces(self.eye, self.camera_id, self.connection, self.signing, wanted.watch_origin)
             self._begin("faces", watching.run())
 
     async def close(self) -> None:
