@@ -72,7 +72,7 @@ def address(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     @raising.post("/raise")
     async def raise_threat(seconds: float) -> None:
-        office.decide("RaiseAlert", sighting(seconds) | {"model": "x", "evidence": "{}", "by": None})
+        office.decide("RaiseAlert", {**sighting(seconds), "model": "x", "evidence": "{}", "by": None})
 
     with served(app_of(pages.build(), raising, *routes)) as base:
         yield base
