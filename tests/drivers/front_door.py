@@ -137,16 +137,17 @@ class FrontDoor:
         sales = SignIn(SignInOptions(jwt_secret=sales_wiring.jwt_secret(self.settings)), Nothing())  # pyright: ignore[reportArgumentType]
         yield Caller("a user", headers=bearer(sales.token_of(str(USER))))
         yield Caller("an administrator", headers=bearer(sales.token_of(str(ADMINISTRATOR))))
+        own: dict[str, str] = {}
         for role in ("", "analyst", "operator", "security", "admin"):
             self.there.user = User(roles=(role,) if role else ())
             roles = frozenset({role} - {""})
             name = role or "without a role"
             yield Caller(f"a person, {name}", headers=bearer(self.there.token()), roles=roles, signed_in=True)
-            sealed = self.cookies.of_person(Person(self.there.user.subject, "anna", roles))
-            cookie = {"cookie": f"{SESSION}={sealed}"}
-            own = cookie | {"origin": f"http://{HOST}"}
-            yield Caller(f"a page, {name}", headers=own, roles=roles)
-            yield Caller(f"a foreign page, {name}", headers=cookie | {"origin": "https://evil.example"})
+            if role in ("analyst", "admin"):
+                sealed = self.cookies.of_person(Person(self.there.user.subject, "anna", roles))
+                own = {"cookie": f"{SESSION}={sealed}", "origin": f"http://{HOST}"}
+                yield Caller(f"a page, {name}", headers=own, roles=roles)
+        yield Caller("a foreign page", headers=own | {"origin": "https://evil.example"})
 
     async def status(self, method: str, path: str, caller: Caller) -> int:
         """What a caller is answered; only the beginning of the answer is waited for."""
