@@ -47,7 +47,10 @@ class Change:
 
 @dataclass(slots=True)
 class Work:
-    """What is known of a batch's rows, and what becomes of them. `completed` tasks are written after new ones."""
+    """What is known of a batch's rows, and what becomes of them.
+
+    First what `closed` stores held before the batch is deleted; `completed` tasks are written after new ones.
+    """
 
     ledgers: Kept = field(default_factory=lambda: Kept(LEDGERS))
     stores: Kept = field(default_factory=lambda: Kept(STORES))
@@ -81,12 +84,10 @@ def fold(work: Work, changes: Iterable[Change]) -> int:
 
 
 def _taken_in(work: Work, change: Change) -> bool:
-    """Whatever was read before, or comes after a store's end, changes nothing."""
+    """Whatever was read before changes nothing."""
     offset = change.place["kafka_offset"]
-    ledger = work.ledgers.get(change.owner) or {
-        "store_id": change.owner, "closed": False, "counted": 0, "read_to": -1,
-    }  # fmt: skip
-    if ledger["closed"] or ledger["read_to"] >= offset:
+    ledger = work.ledgers.get(change.owner) or {"store_id": change.owner, "counted": 0, "read_to": -1}
+    if ledger["read_to"] >= offset:
         return False
     work.ledgers.put(ledger | {"read_to": offset})
     if change.name in _FOLDS:
@@ -185,8 +186,18 @@ def _task_completed(work: Work, change: Change) -> None:
 
 
 def _store_closed(work: Work, change: Change) -> None:
+    """What it held is forgotten, in here and, before anything else is written, in the tables."""
     store_id = change.ids["store_id"]
-    work.ledgers.put((work.ledgers.get(store_id) or {}) | {"closed": True})
+    for item_key in [key for key in {*work.items.rows, *work.items.dropped} if key[1] == store_id]:
+        work.items.forget(item_key)
+    for rows in (work.purchases, work.lines, work.tasks):
+        rows[:] = [row for row in rows if row["store_id"] != store_id]
+    work.completed = {key: row for key, row in work.completed.items() if key[1] != store_id}
+    work.bought, work.bought_by = (
+        {key: count for key, count in sums.items() if key[0] != store_id} for sums in (work.bought, work.bought_by)
+    )
+    work.counts.clear(str(store_id))
+    work.ledgers.put((work.ledgers.get(store_id) or {}) | {"counted": 0})
     work.closed.add(store_id)
 
 
