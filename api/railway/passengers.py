@@ -148,7 +148,7 @@ def _add_faces(router: APIRouter, railway: Railway) -> None:
             await desk(railway).enrol(request, user_id, wanted.face, by)
         return Ok()
 
-    @router.delete("/user/face", summary="Forget a face", responses=declared(404))
+    @router.delete("/user/face", summary="Forget a face", responses=declared(404, 409))
     async def forget_face(request: Request, user_id: Annotated[Id, Query()], by: str | None = admin) -> Ok:
         """Forget a passenger's face, if there is one."""
         await known(railway, user_id)
@@ -166,7 +166,7 @@ def _add_links(router: APIRouter, railway: Railway) -> None:
         await decided(request, railway, "LinkKeycloakUser", KEY, record, PASSENGERS)
         return Ok()
 
-    @router.delete("/keycloak_user", summary="Unlink a Keycloak user")
+    @router.delete("/keycloak_user", summary="Unlink a Keycloak user", responses=declared(409))
     async def unlink(request: Request, wanted: Link, by: str | None = admin) -> Ok:
         """Let a Keycloak user stand for nobody; done also when it did not."""
         record = {"keycloak_id": wanted.k_id, "by": by}

@@ -83,7 +83,7 @@ def build(railway: Railway) -> APIRouter:
     readings = Attempts(READINGS)
     refused: Any = {400: {"model": WrongTicket}, 404: {"model": Refusal}}
 
-    @router.post("/ticket_validation", summary="May this passenger enter?", responses=declared(404) | refused)
+    @router.post("/ticket_validation", summary="May this passenger enter?", responses=declared(404, 409) | refused)
     async def validation(request: Request, entry: Entry, robot_id: str = robot) -> Ticket:
         """The ticket. 400: it is for elsewhere; 401: no such code here; 404, 422: nobody known, nobody to be seen.
 
@@ -96,7 +96,7 @@ def build(railway: Railway) -> APIRouter:
             await _use(request, railway, row, robot_id)
         return ticket(row)
 
-    @router.post("/ticket_check", summary="What about this passenger's ticket?", responses=declared(404, 429))
+    @router.post("/ticket_check", summary="What about this passenger's ticket?", responses=declared(404, 409, 429))
     async def check(request: Request, asked: Check, robot_id: str = robot) -> Checked:
         """The verdict on a face, a ticket's code (or id), or a card, for the train of this robot.
 
