@@ -18,6 +18,8 @@ from schemas.errors import TransientFailure
 from schemas.serde import encode
 
 SOURCE: Final = "/api"
+AWAITED: Final = "await-model"
+"""Header that names the only read model whose reply is waited for; the others then need not reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Writer:
         """
         ears = _Ears(self._replies) if await_model else None
         try:
-            await self._send(event, key, record, event_id or str(uuid.uuid4()), ears)
+            await self._send(event, key, record, event_id or str(uuid.uuid4()), ears, _awaiting(await_model))
             return await self._seen(ears, await_model)
         finally:
             if ears:
@@ -99,7 +101,9 @@ class Writer:
         try:
             if not ears.open:
                 raise TransientFailure("answers to commands are not read yet")
-            more = [("fingerprint", fingerprint.encode())] if fingerprint else []
+            more = _awaiting(await_model)
+            if fingerprint:
+                more.append(("fingerprint", fingerprint.encode()))
             await self._send(command, key, record, command_id or str(uuid.uuid4()), ears, more)
             answer = await ears.answer(time.monotonic() + self._deadline_s)
             if answer is None:
@@ -176,6 +180,10 @@ class _Ears:
         except TimeoutError:
             pass
         return heard()
+
+
+def _awaiting(model: str | None) -> list[tuple[str, bytes]]:
+    return [(AWAITED, model.encode())] if model else []
 
 
 def _answer(record: Mapping[str, Any], seen: bool) -> CommandAnswer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from producers.commands import AWAITED
 from producers.publisher import Message
 from projections.read_model import Effects, Reply
 from projections.store import StoredReply
@@ -19,10 +20,12 @@ LONGEST_NOTICE: Final = 7000
 
 
 def stored_reply(author: str, reply: Reply) -> StoredReply | None:
-    """The reply as it goes out, or None when nobody who can get one asked for it."""
+    """The reply as it goes out, or None when nobody who can get one asked for it, or asked for this author's."""
     record = reply.record
     correlation_id, reply_to = record.header("correlation-id"), record.header("reply-to")
     if correlation_id is None or reply_to is None or max(len(correlation_id), len(reply_to)) > LONGEST_HEADER:
+        return None
+    if record.header(AWAITED) not in (None, author.encode()):
         return None
     body = {
         "author": author,

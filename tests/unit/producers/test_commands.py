@@ -57,6 +57,7 @@ async def test_a_command_is_answered_and_then_seen() -> None:
     assert answer == CommandAnswer(True, None, None, {"created_us": 1767258000000000}, seen=True)
     headers = dict(line.sent[0].headers)
     assert (headers["ce_id"], headers["fingerprint"], headers["reply-to"]) == (b"c", b"f", b"me")
+    assert headers["await-model"] == b"devices"
     assert (line.sent[0].topic, serde.decode(line.sent[0].value)) == ("devices.commands", ("NamePoint", ASKED))
     assert line.listening == {}
 

@@ -165,6 +165,12 @@ def test_notices_name_sessions_until_they_are_too_many() -> None:
     assert json.loads(notice("m", cut) or "") == {"model": "m", "many": True}
 
 
+@pytest.mark.parametrize(("model", "replies"), [(b"emotion_logs", True), (b"another", False)])
+def test_only_the_read_model_that_is_waited_for_replies(model: bytes, replies: bool) -> None:
+    asked = (("correlation-id", b"c-1"), ("reply-to", b"gateway-7"), ("await-model", model))
+    assert (stored_reply("emotion_logs", Reply(Record("t", 1, 5, 0, None, None, asked))) is not None) is replies
+
+
 @pytest.mark.parametrize("name", ["correlation-id", "reply-to"])
 def test_nobody_gets_a_reply_that_would_be_too_large(name: str) -> None:
     asked = {"correlation-id": b"c-1", "reply-to": b"gateway-7"}
