@@ -57,7 +57,7 @@ def _add_tickets(router: APIRouter, railway: Railway, person: Any) -> None:
         rows, total = await railway.database.read(asked)
         return page_of([ticket(row) for row in rows], total, paging)
 
-    @router.post("/tickets", summary="Buy", responses=declared(403, 409))
+    @router.post("/tickets", summary="Buy", responses=declared(403, 404, 409))
     async def buy(request: Request, purchase: Purchase, user_id: str = person) -> Ticket:
         """400: no train leaves at that hour; 403: not a passenger; 409: the place is somebody's."""
         date, train = _departure(purchase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
@@ -19,6 +20,9 @@ from api.railway.refusals import declared, desk, told_of_faces
 from projections.queries import railway_passengers
 from projections.queries.errors import Unavailable
 from schemas.envelope import seal
+from schemas.errors import Overloaded, TransientFailure
+
+log = logging.getLogger(__name__)
 
 KEY = "passengers"
 Name = Annotated[str, Field(max_length=255), STORABLE]
@@ -120,9 +124,16 @@ async def _with_face(request: Request, railway: Railway, user_id: str, face: str
     except (HTTPException, Unavailable) as refusal:
         is_final = isinstance(refusal, HTTPException) and refusal.status_code < 500
         if is_final or commanding.id_of(request, by) is None:
-            record = {"user_id": user_id, "by": by}
-            await railway.writer.command("RemovePassenger", KEY, record, await_model=PASSENGERS)
+            await _taken_back(railway, user_id, by)
         raise
+
+
+async def _taken_back(railway: Railway, user_id: str, by: str | None) -> None:
+    """Remove a passenger by a command of its own, for the request's id stands for the creation."""
+    try:
+        await railway.writer.command("RemovePassenger", KEY, {"user_id": user_id, "by": by}, await_model=PASSENGERS)
+    except (TransientFailure, Overloaded) as failure:
+        log.warning("passenger %s has no face and may not have been removed: %s", user_id, failure)
 
 
 def _add_reading(router: APIRouter, railway: Railway) -> None:

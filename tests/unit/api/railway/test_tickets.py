@@ -112,6 +112,9 @@ async def test_a_retry_with_its_key_gets_the_first_code(base: httpx.AsyncClient,
     assert (await base.get("/admin/tickets")).json()["total"] == 1
     other = await base.post("/admin/ticket", json=body | {"place_number": 1}, headers=key)
     assert other.status_code == 409
+    await base.delete(f"/admin/ticket/{first['id']}")
+    gone = await base.post("/admin/ticket", json=body, headers=key)
+    assert (gone.status_code, gone.json()) == (404, {"detail": "Ticket not found"})
 
 
 async def test_a_robot_needs_its_token(base: httpx.AsyncClient) -> None:
