@@ -302,6 +302,6 @@ def _counted(counts: Map[str, int], key: str, step: int) -> Map[str, int]:
 
 def _owned(owners: Map[str, str], before: str, after: str, user_id: str) -> Map[str, str]:
     """The owners of marks, when one passenger's changes."""
-    if before and owners.get(before) == user_id:
+    if before:
         owners = owners.delete(before)
     return owners.set(after, user_id) if after else owners
