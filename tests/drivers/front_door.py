@@ -89,10 +89,12 @@ class NoWriter:
 
 
 class FrontDoor:
-    """The app, its routes, and every kind of caller."""
+    """The app, its routes, and every kind of caller. `there` on a socket is a provider that browsers reach, too."""
 
-    def __init__(self, home: Any, patch: pytest.MonkeyPatch, *, provider: bool) -> None:
-        self.there = OpenIdProvider(keys=[KEY])
+    def __init__(
+        self, home: Any, patch: pytest.MonkeyPatch, *, provider: bool, there: OpenIdProvider | None = None
+    ) -> None:
+        self.there = there or OpenIdProvider(keys=[KEY])
         self.cookies = Cookies("a secret that all processes share")
         env = {
             "SENSORIUM_HOME": str(home), "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "ADMIN_TOKEN": ADMIN_TOKEN,
@@ -101,9 +103,10 @@ class FrontDoor:
         }  # fmt: skip
         self.settings = settings.load(env, None)
         options = OpenIdOptions(self.there.issuer, self.there.client_id)
-        reception = Reception(Provider(options, client=self.there.client()), self.cookies, Site(f"http://{HOST}"))
-        people = people_wiring.People(reception if provider else None)
-        patch.setattr(people_wiring, "people", lambda *_: people)
+        line, site = (None, Site()) if there else (self.there.client(), Site(f"http://{HOST}"))
+        reception = Reception(Provider(options, client=line), self.cookies, site)
+        self.people = people_wiring.People(reception if provider else None)
+        patch.setattr(people_wiring, "people", lambda *_: self.people)
         patch.setattr("api.app.Database", Nothing)
         patch.setattr("producers.commands.Writer", NoWriter)
         patch.setattr("producers.gateway.truncate", _away)

@@ -116,6 +116,7 @@ class OpenIdProvider:
             "/logout": (self._logout, ["GET"]),
         }
         made = [Route(below + path, self._counted(path, act), methods=ways) for path, (act, ways) in routes.items()]
+        made.append(Route("/favicon.ico", lambda _: Response(status_code=204)))  # browsers ask for one
         return Starlette(routes=made)
 
     def _counted(self, path: str, act: Any) -> Any:
