@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ class Stores:
     each: dict[str, store.State] = field(default_factory=dict[str, store.State])
     log: dict[int, list[Event]] = field(default_factory=lambda: {n: [] for n in range(PARTITIONS + 1)})
     booked: list[Event] = field(default_factory=list[Event])
+    offsets: Counter[int] = field(default_factory=Counter[int])
     said: int = 0
 
     def tell(self, name: str, record: Mapping[str, Any]) -> Accepted | Refused:
@@ -76,8 +78,8 @@ class Stores:
             if one.name in store.COMMANDS:
                 self.tell(one.name, one.record)
             elif one.topic == "railway.purchases":
-                offset = sum(event.record.partition == partition for event in self.booked)
-                self.booked.append(_event(one.topic, partition, offset, one))
+                self.booked.append(_event(one.topic, partition, self.offsets[partition], one))
+                self.offsets[partition] += 1
 
     def in_some_order(self, chance: random.Random) -> list[Event]:
         """All events, each partition in its order, the partitions one into the other as it happens."""
