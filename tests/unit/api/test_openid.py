@@ -44,6 +44,12 @@ async def test_a_good_token_says_who_asks_and_his_roles() -> None:
     assert person.by == f"openid:{THERE.user.subject}"
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\nb", "", None, 5])
+async def test_a_name_that_cannot_be_shown_is_not(name: Any) -> None:
+    person = await opened(THERE).person(THERE.token(preferred_username=name, name="Анна"))
+    assert person.name == "Анна"
+
+
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
 async def test_every_signature_that_is_taken(algorithm: str) -> None:
     there = OpenIdProvider(keys=[key(algorithm)])

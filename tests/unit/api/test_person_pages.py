@@ -239,6 +239,8 @@ async def test_another_sites_page_reads_nothing_by_somebodys_cookie(headers: dic
     house = House()
     house.browser.cookies.set(SESSION, house.cookies.of_person(ANNA))
     assert (await house.browser.get("/v1/sessions", headers=headers)).status_code == status
+    said = (await house.browser.get("/ui/me", headers=headers)).json()
+    assert said["name"] == ("anna" if status == 200 else None)
 
 
 async def test_with_https_cookies_stay_there_and_have_a_name_nobody_else_can_set() -> None:
