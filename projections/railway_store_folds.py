@@ -67,12 +67,17 @@ class Work:
 
 
 def understood(event: Event) -> Change | None:
-    """Read an event's ids; None for one that is about something else. Raises InvalidEvent for an id that is none."""
+    """Read an event's ids; None for one that is about something else.
+
+    Raises InvalidEvent for an id or a date that is none: here, where it costs its own event and not a batch.
+    """
     if event.name not in _FOLDS and event.name not in _BYSTANDERS:
         return None
     ids = {name: uuid_of(event.body[name], name) for name in _IDS if name in event.body}
     for line in event.body.get("lines", ()):
         uuid_of(line["item_id"], "item_id")
+    for name in ("at_us", "train_date_us"):
+        moment(event.body.get(name, 0))
     record = event.record
     place = {"topic": record.topic, "kafka_partition": record.partition, "kafka_offset": record.offset}
     return Change(event.name, event.body, ids, place)

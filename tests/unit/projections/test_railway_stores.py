@@ -193,6 +193,13 @@ def test_an_id_that_is_none_is_a_dead_letter(wrong: dict[str, Any]) -> None:
         understood(Event(record, "PurchaseMade", body))
 
 
+def test_a_date_that_is_none_is_a_dead_letter() -> None:
+    record = Record("railway.events", 0, 0, 0, b"", b"", ())
+    body = {"store_id": SHOP, "binding_id": SHOP, "train_number": 1, "train_date_us": 2**62, "at_us": 0}
+    with pytest.raises(InvalidEvent):
+        understood(Event(record, "TrainStoreBound", body))
+
+
 def test_others_events_are_passed_over_and_settled_commands_are_answered() -> None:
     record = Record("railway.events", 0, 0, 0, b"", b"", ())
     projector = RailwayStores(Target("x"))
