@@ -20,7 +20,6 @@ from fastapi import HTTPException, Request
 from api.railway.app import Front, servers
 from api.railway.face_desk import Described, FaceDesk, FaceOptions
 from api.railway.parts import Railway
-from ops import face_wiring
 from ops.errors import OperatorError
 from ops.replay import Replay, Servers
 from producers.commands import Writer
@@ -38,7 +37,7 @@ from schemas.errors import InvalidEvent, TransientFailure
 from schemas.serde import encode
 from streams.gallery import FollowedGallery, Gallery
 from tests.drivers.deciding import RING, DecidingSite
-from tests.drivers.faces import face, vector
+from tests.drivers.faces import children, described_by, face, vector
 from tests.drivers.pictures import SAMPLE_FACES
 from tests.drivers.waiting import eventually, until
 
@@ -280,8 +279,8 @@ def test_without_the_extension_one_sentence_is_said_and_the_others_go_on(
 
 @pytest.mark.skipif(not SAMPLE_FACES.is_dir(), reason="no photographs: a drawn face is none to dlib")
 async def test_real_pictures_through_a_child(railway: Railway) -> None:
-    pool = face_wiring.pool()
-    desk = FaceDesk(railway.database, railway.writer, RING, face_wiring.describer(pool), lambda: 0)
+    pool = children()
+    desk = FaceDesk(railway.database, railway.writer, RING, described_by(pool), lambda: 0)
     asked = Request({"type": "http", "method": "POST", "path": "/", "headers": []})
     president, other = str(uuid.uuid4()), str(uuid.uuid4())
     images = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in SAMPLE_FACES.iterdir()}
