@@ -70,7 +70,7 @@ def trains(
         database,
         writer,
         keyring,
-        admin=admits(admission),
+        admin=admits(admission, own_pages=True),  # every origin may ask here, as the first servers had it
         person=person,
         faces=_desk(settings, keyring, database, writer, children),
         biometrics=admits(admission, only_named=True),
