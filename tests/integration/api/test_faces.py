@@ -32,6 +32,7 @@ from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
 from projections.store import ExtensionMissing
 from projections.store_models import Models
+from schemas import examples
 from schemas.envelope import KeyRing
 from schemas.errors import InvalidEvent, TransientFailure
 from schemas.serde import encode
@@ -41,7 +42,7 @@ from tests.drivers.faces import children, described_by, face, vector
 from tests.drivers.pictures import SAMPLE_FACES
 from tests.drivers.waiting import eventually, until
 
-TOPICS = ("faces.commands", "faces.events", "faces.gallery", "faces.accesses")
+TOPICS = ("faces.commands", "faces.events", "faces.gallery", "faces.accesses", "security.matches")
 NEWER = KeyRing({**RING.keys, "k2": b"2" * 32}, "k2")
 FACE = "/face_api/v1"
 TOKEN = {"Authorization": "Bearer token"}
@@ -212,6 +213,19 @@ async def test_every_access_is_kept(client: httpx.AsyncClient, database_url: str
         ("enrol", "Too many faces", True, None, "token"),
     ]
     eventually(lambda: kept() == expected)
+
+
+async def test_sightings_are_kept(client: httpx.AsyncClient, site: DecidingSite, database_url: str) -> None:
+    seen = examples.load("FaceMatched") | {"sighting_id": uuid.uuid4().hex}
+    for _ in range(2):
+        value = encode("FaceMatched", seen)
+        site.send_raw(site.topics["security.matches"], "robot-1", value, uuid.uuid4().hex, "FaceMatched")
+
+    def kept() -> list[tuple[Any, ...]]:
+        with psycopg.connect(database_url) as connection:
+            return connection.execute("SELECT sighting_id, camera, user_id, distance FROM face_sightings").fetchall()
+
+    eventually(lambda: kept() == [(seen["sighting_id"], "door", seen["user_id"], 0.5)])
 
 
 async def test_what_is_no_portrait_is_refused_with_a_sentence(client: httpx.AsyncClient) -> None:
