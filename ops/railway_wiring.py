@@ -98,19 +98,16 @@ def _children(settings: Settings) -> ChildPool:
     from streams.workers.pool import ChildLimits, ChildPool
 
     limits = ChildLimits(memory_bytes=FACE_BYTES, seconds=20, nice=5)
-    return ChildPool("streams.workers.faces:open_worker", {}, limits, size=settings.railway.face_workers)
+    chosen = settings.railway
+    options = {"models": str(chosen.face_models)} if chosen.face_models else {}
+    return ChildPool("streams.workers.faces:open_worker", options, limits, size=chosen.face_workers)
 
 
 def _desk(settings: Settings, keyring: KeyRing, database: Database, writer: Writes, children: ChildPool) -> FaceDesk:
     from api.railway.face_desk import Described, FaceDesk, FaceOptions
-    from schemas.errors import TransientFailure
-    from streams.steps import WorkFailed
 
     async def describe(picture: bytes, purpose: str, /) -> Sequence[Described]:
-        try:
-            answer = await children({"picture": picture, "purpose": purpose})
-        except WorkFailed as failure:
-            raise TransientFailure(f"the picture could not be looked at: {failure}") from failure
+        answer = await children({"picture": picture, "purpose": purpose})
         return [Described(face["vector"], face["quality"]) for face in answer["faces"]]
 
     options = FaceOptions(match_distance(settings))
