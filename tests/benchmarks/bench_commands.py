@@ -90,15 +90,24 @@ def new_login() -> dict[str, str]:
 
 
 def signed_in(client: httpx.Client, login: dict[str, str], store_id: str) -> str:
-    """The token of a store's terminal, by its key."""
+    """The token of a store's terminal, by its key; again while the read model is not there yet."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    asked(client, "POST", "/base_api/v1/auth/store/new_login", login | {"public_key": public, "store_id": store_id})
+    told = login | {"public_key": public, "store_id": store_id}
+    eventually(lambda: asked(client, "POST", "/base_api/v1/auth/store/new_login", told), 60, 0.5)
+    return eventually(lambda: by_key(client, key, store_id), 60, 0.5)
+
+
+def by_key(client: httpx.Client, key: rsa.RSAPrivateKey, store_id: str) -> str:
+    """The token for who can read the challenge; empty when it is one for nobody."""
     challenge = asked(client, "POST", "/base_api/v1/auth/store/login", {"id": store_id})
     scheme = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-    text = key.decrypt(base64.b64decode(challenge["data"]), scheme).decode()
+    try:
+        text = key.decrypt(base64.b64decode(challenge.get("data", "")), scheme).decode()
+    except ValueError:
+        return ""
     told = {"request_id": challenge["request_id"], "data": text}
-    return asked(client, "POST", "/base_api/v1/auth/store/login_code", told)["token"]
+    return asked(client, "POST", "/base_api/v1/auth/store/login_code", told).get("token", "")
 
 
 def asked(client: httpx.Client, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
