@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from api import commanding
 from api.attempts import AttemptLimits, Attempts
 from api.passwords import Passwords
-from api.railway.asking import PASSENGERS, REFUSALS, new_id
+from api.railway.asking import PASSENGERS, REFUSALS, mark_of_secret, new_id
 from api.railway.engineer_check import begin, passwords_of
 from api.railway.fields import STORABLE, Id
 from api.railway.parts import Railway
@@ -157,9 +157,10 @@ def _add_writing(router: APIRouter, railway: Railway, passwords: Passwords) -> N
             "by": by,
         }
         asked = commanding.Asked("AddPassenger", KEY, record, PASSENGERS, REFUSALS)
-        meant = new.model_dump(exclude={"password"})
+        said = new.model_dump(exclude={"password"})
+        meant = said | {"password": mark_of_secret(request, railway, new.password)}
         created_us = ((await commanding.decided(request, railway.writer, asked, meant)).result or {})["created_us"]
-        return User(**meant, id=user_id, created_at=created_us // 1_000_000)
+        return User(**said, id=user_id, created_at=created_us // 1_000_000)
 
     @router.patch("/{user_id}", summary="Change", responses=declared(404, 409))
     async def change(request: Request, user_id: Id, wanted: UserChange, by: str | None = admin) -> User:
@@ -170,7 +171,8 @@ def _add_writing(router: APIRouter, railway: Railway, passwords: Passwords) -> N
             details = await _sealed(railway, passwords, user_id, changes | {"username": None}, wanted.password)
             record = {"user_id": user_id, "details": details, "by": by}
             asked = commanding.Asked("ChangePassenger", KEY, record, PASSENGERS, REFUSALS)
-            await commanding.decided(request, railway.writer, asked, changes)
+            meant = changes | {"password": mark_of_secret(request, railway, wanted.password)}
+            await commanding.decided(request, railway.writer, asked, meant)
         return shown({**row, **{name: value for name, value in changes.items() if value is not None}})
 
     @router.delete("/{user_id}", status_code=204, summary="Remove", responses=declared(404))

@@ -240,6 +240,13 @@ async def test_a_conductor_asks(base: httpx.AsyncClient, anna: str, by: str) -> 
     assert await asked(base, CHECK, ON_TRAIN | who) == {"verdict": "used"} | shown
 
 
+async def test_a_check_that_is_sent_again_is_told_what_was_told_first(base: httpx.AsyncClient, anna: str) -> None:
+    marking = ON_TRAIN | {"code": (await issued(base, anna))["code"], "mark_as_used": True}
+    keys = ({"Idempotency-Key": "first"}, {"Idempotency-Key": "first"}, {"Idempotency-Key": "second"}, {})
+    answers = [await base.post(CHECK, json=marking, headers=AS_ROBOT | key) for key in keys]
+    assert [answer.json()["verdict"] for answer in answers] == ["valid", "valid", "used", "used"]
+
+
 async def test_a_conductor_finds_nobody(base: httpx.AsyncClient, anna: str) -> None:
     nothing = {"verdict": "none", "ticket": None, "user": None, "staff": None}
     for who in ({"face": "boris"}, {"code": "x"}, {"code": ""}, {"card": "0xAB 0x3"}, {"card": ""}):
