@@ -71,7 +71,7 @@ def understood(event: Event) -> Change | None:
 
     Raises InvalidEvent for an id or a date that is none: here, where it costs its own event and not a batch.
     """
-    if event.name not in _FOLDS and event.name not in _BYSTANDERS:
+    if event.name not in EVENTS:
         return None
     ids = {name: uuid_of(event.body[name], name) for name in _IDS if name in event.body}
     for line in event.body.get("lines", ()):
@@ -218,6 +218,7 @@ _FOLDS: Final[Mapping[str, Callable[[Work, Change], None]]] = {
     "TaskCompleted": _task_completed,
     "StoreClosed": _store_closed,
 }
+EVENTS: Final = frozenset({*_FOLDS, *_BYSTANDERS})
 
 
 def _counted(work: Work, change: Change) -> int:

@@ -91,6 +91,9 @@ class Prepared:
     told: list[Event] = field(default_factory=list[Event])
     decided: list[Event] = field(default_factory=list[Event])
 
+    def __bool__(self) -> bool:
+        return bool(self.gallery or self.told or self.decided)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from projections import page_counts
 from projections import railway_store_tables as tables
 from projections.kept_rows import add, append, flush, load
-from projections.railway_store_folds import Change, Work, fold, understood
+from projections.railway_store_folds import EVENTS, Change, Work, fold, understood
 from projections.read_model import Effects, Event, ReadModel, Reply, Target
 from projections.store import Transaction
 from schemas.record import Record
@@ -33,6 +33,9 @@ class Prepared:
 
     changes: list[Change] = field(default_factory=list[Change])
     settled: list[Record] = field(default_factory=list[Record])
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.settled)
 
 
 class RailwayStores:
@@ -127,4 +130,5 @@ READ_MODEL = ReadModel(
     projector=RailwayStores,
     checksums={table.name: tables.checksum(table) for table in (*tables.SHOWN, tables.LEDGERS)}
     | {tables.COUNTS: page_counts.checksum(tables.COUNTS)},
+    events=EVENTS,
 )
