@@ -6,6 +6,7 @@ Where people sign in at a provider of identities, a gate in front leaves in the 
 from __future__ import annotations
 
 import hmac
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from producers.answers import Answer, Headers, Refused, answer_json
 PERSON: Final = "sensorium.person"
 """Where in a request's scope a `Visit` stands."""
 _NO_SCOPE: Final[Mapping[str, Any]] = MappingProxyType({})
+_PROXIED: Final = (b"x-forwarded-for", b"x-real-ip", b"forwarded")
+"""Headers by which proxies say whom they speak for."""
+_FORWARDED_FOR: Final = re.compile(rb'(?i)(?:^|[;,\s])for="?([^";,\s]*)')
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
@@ -47,8 +51,8 @@ def visit(scope: Any) -> Visit | None:
 class Admission:
     """Decides by the client's address and its bearer token, of which only the hash is kept.
 
-    A trusted peer may be a proxy: then its X-Forwarded-For (read from the right, past trusted proxies) or X-Real-IP
-    names the client. Nobody else's are believed.
+    A trusted peer may be a proxy: then its X-Forwarded-For (read from the right, past trusted proxies), X-Real-IP or
+    Forwarded (RFC 7239) names the client. Nobody else's are believed.
 
     Loopback counts for requests to this machine by an address or a name of its own (`host_names`): a page from
     elsewhere, whose name was made to resolve to 127.0.0.1 (DNS rebinding), sends its own name as Host.
@@ -98,11 +102,10 @@ class Admission:
     def client(self, scope: Any, headers: Headers) -> str:
         """The address the request really comes from, as text; empty for a peer on a Unix socket."""
         peer: str = (scope.get("client") or ("", 0))[0]
-        if b"x-forwarded-for" not in headers and b"x-real-ip" not in headers:
+        if not any(name in headers for name in _PROXIED) or not self._is_trusted(peer):
             return peer
-        if not self._is_trusted(peer):
-            return peer
-        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        hops = _forwarded(headers.get(b"forwarded", b""))
+        hops += headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
         hops.append(headers.get(b"x-real-ip", b"").decode("latin-1"))
         return self._first_untrusted([name for hop in hops if (name := hop.strip())]) or peer
 
@@ -131,6 +134,11 @@ class Admission:
 def own_names() -> tuple[str, ...]:
     """The names this machine goes by; asks the resolver once per process."""
     return socket.gethostname(), socket.getfqdn()
+
+
+def _forwarded(header: bytes) -> list[str]:
+    """The clients that a Forwarded header names, the first one first; one without a name is `unknown`."""
+    return [_host_name(name) or "unknown" for name in _FORWARDED_FOR.findall(header)] or ["unknown"] * bool(header)
 
 
 def _host_name(header: bytes) -> str:

@@ -50,6 +50,14 @@ def test_strangers_need_one(peer: str):
         ({"x_forwarded_for": "garbage"}, False),
         ({"x_real_ip": "8.8.8.8"}, False),
         ({"x_real_ip": "10.1.0.9"}, True),
+        ({"forwarded": "for=8.8.8.8"}, False),
+        ({"forwarded": 'proto=https; For="[2001:db8::1]:4711";by=10.1.0.1'}, False),
+        ({"forwarded": "for=10.1.0.9, for=8.8.8.8:80, for=127.0.0.1"}, False),
+        ({"forwarded": "for=_hidden"}, False),
+        ({"forwarded": 'for=""'}, False),
+        ({"forwarded": "proto=https"}, False),
+        ({"forwarded": 'for=10.1.0.9;proto=http, for="[fd12::1]"'}, True),
+        ({"forwarded": "for=8.8.8.8", "x_forwarded_for": "10.1.0.9"}, False),
     ],
 )
 def test_a_proxy_on_this_machine_names_the_real_client(headers: dict[str, str], inside: bool):
