@@ -66,11 +66,14 @@ class Nothing:
 
     async def read(self, read: Any, **_: Any) -> Any:
         function, asked = (read.func, read.keywords) if isinstance(read, partial) else (read, {})
-        if function is railway_access.session:
+        if function is railway_access.sessions:
             kinds = {sessions.hash_of(ROBOT_TOKEN): "ROBOT", sessions.hash_of(STORE_TOKEN): "STORE"}
-            kind, until = kinds.get(asked["token_sha256"]), datetime.now(UTC) + timedelta(hours=1)
-            told = {"session_id": "s", "client_type": kind, "component_id": UUID(int=3), "expires_at": until}
-            return told if kind else None
+            told = {
+                "session_id": "s",
+                "component_id": UUID(int=3),
+                "expires_at": datetime.now(UTC) + timedelta(hours=1),
+            }
+            return {one: told | {"client_type": kinds[one]} for one in asked["token_sha256s"] if one in kinds}
         if function is users.one:
             who = asked["user_id"]
             told = {"username": "u", "user_id": str(who), "is_active": True, "is_admin": who == ADMINISTRATOR}
