@@ -17,14 +17,17 @@ BY_TOKEN: Final = "token"  # noqa: S105 - what events call who has ADMIN_TOKEN
 class Admission(Protocol):
     """What is needed of `producers.admission.Admission`."""
 
-    def admit(self, scope: Any, headers: Headers) -> str: ...  # noqa: D102 - see Admission
+    def admit(self, scope: Any, headers: Headers, *, own_pages: bool = False) -> str: ...  # noqa: D102 - see Admission
     def require_token(self, headers: Headers, scope: Any) -> None: ...  # noqa: D102
     def has_token(self, headers: Headers) -> bool: ...  # noqa: D102
 
 
-def admits(admission: Admission, *, only_named: bool = False) -> Callable[..., Awaitable[str | None]]:
+def admits(
+    admission: Admission, *, only_named: bool = False, own_pages: bool = False
+) -> Callable[..., Awaitable[str | None]]:
     """A dependency: this machine, trusted networks, ADMIN_TOKEN and roles are let in; `only_named`: the last two.
 
+    `own_pages`: a page of another site has no part in what this machine and trusted networks may.
     It says what events call the caller (None: somebody on this network) or raises HTTPException.
     """
 
@@ -36,7 +39,7 @@ def admits(admission: Admission, *, only_named: bool = False) -> Callable[..., A
             if only_named:
                 admission.require_token(headers, request.scope)
             else:
-                admission.admit(request.scope, headers)
+                admission.admit(request.scope, headers, own_pages=own_pages)
         except Refused as refused:
             raise as_http(refused.answer) from refused
         # Known also where the network alone was enough: who did what shall stand in the log.

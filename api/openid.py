@@ -120,7 +120,7 @@ class Provider:
         if not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
             raise NotSignedIn("an unusable subject")
         names = [one.get(key) for key in ("preferred_username", "name", "email") for one in claims]
-        name = next((name for name in names if isinstance(name, str) and name), subject)
+        name = next((name for name in names if isinstance(name, str) and name and name.isprintable()), subject)
         return Person(subject, name[:LONGEST_NAME], roles_of(self.options, claims))
 
     async def _checked(self, token: str) -> tuple[Mapping[str, Any], dict[str, Any]]:

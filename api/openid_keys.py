@@ -42,7 +42,7 @@ class ProviderAway(SensoriumError):
 class Patience:
     """Seconds: of one exchange, until keys are looked at again, between looks for an unknown key, or while away."""
 
-    exchange_s: float = 5.0
+    exchange_s: float = 10.0
     stale_s: float = 300.0
     unknown_s: float = 30.0
     away_s: float = 5.0

@@ -19,7 +19,8 @@ class RailwaySettings:
     """What a site may set; None: as the routes have it by default.
 
     A challenge has `code_length` characters of `pool` and lives `challenge_s`, a session `session_s` after its last
-    use, in seconds. `face_distance`: the farthest that two pictures of one person may be apart.
+    use, in seconds. `face_distance`: the farthest that two pictures of one person may be apart;
+    `face_models`: a folder with dlib's models in place of the package's.
     """
 
     code_length: int = 100
@@ -30,6 +31,7 @@ class RailwaySettings:
     static_folder: Path | None = None
     face_distance: float | None = None
     face_workers: int = 1
+    face_models: Path | None = None
 
 
 def read(env: Mapping[str, str]) -> RailwaySettings:
@@ -43,6 +45,7 @@ def read(env: Mapping[str, str]) -> RailwaySettings:
         static_folder=variables.folder(env, "STATIC_PATH"),
         face_distance=_distance(env),
         face_workers=int(variables.number(env, "FACE_WORKERS", 1, 1, 64)),
+        face_models=variables.folder(env, "FACE_MODELS"),
     )
 
 

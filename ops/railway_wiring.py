@@ -70,7 +70,7 @@ def trains(
         database,
         writer,
         keyring,
-        admin=admits(admission),
+        admin=admits(admission, own_pages=True),  # every origin may ask here, as the first servers had it
         person=person,
         faces=_desk(settings, keyring, database, writer, children),
         biometrics=admits(admission, only_named=True),
@@ -98,20 +98,17 @@ def _children(settings: Settings) -> ChildPool:
     from streams.workers.pool import ChildLimits, ChildPool
 
     limits = ChildLimits(memory_bytes=FACE_BYTES, seconds=20, nice=5)
-    return ChildPool("streams.workers.faces:open_worker", {}, limits, size=settings.railway.face_workers)
+    chosen = settings.railway
+    options = {"models": str(chosen.face_models)} if chosen.face_models else {}
+    return ChildPool("streams.workers.faces:open_worker", options, limits, size=chosen.face_workers)
 
 
 def describer(children: ChildPool) -> Describe:
     """What is asked about a picture, of children that look for faces."""
     from api.railway.face_desk import Described
-    from schemas.errors import TransientFailure
-    from streams.steps import WorkFailed
 
     async def describe(picture: bytes, purpose: str, /) -> Sequence[Described]:
-        try:
-            answer = await children({"picture": picture, "purpose": purpose})
-        except WorkFailed as failure:
-            raise TransientFailure(f"the picture could not be looked at: {failure}") from failure
+        answer = await children({"picture": picture, "purpose": purpose})
         return [Described(face["vector"], face["quality"]) for face in answer["faces"]]
 
     return describe

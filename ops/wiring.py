@@ -93,9 +93,14 @@ def query_api(settings: Settings, door: Gateway | None, writer: Writer | None, p
     from api.admitting import admits
     from api.app import no_frames, wire
     from producers.admission import Admission, own_names
+    from producers.cors import Cors
 
     networks = tuple(str(network) for network in settings.trusted_networks)
-    admission = door.admission if door else Admission(settings.admin_token, networks, own_names())
+    admission = (
+        door.admission
+        if door
+        else Admission(settings.admin_token, networks, own_names(), Cors(settings.cors_origins).origins)
+    )
     return wire(
         settings.database_url or "",
         frame_fps=door.frames.fps if door else no_frames,

@@ -14,10 +14,12 @@ from producers.publisher import Message, Publisher
 from producers.replies import ReplyReader
 from schemas import cloudevents
 from schemas.catalogue import latest
-from schemas.errors import TransientFailure
+from schemas.errors import Overloaded, TransientFailure
 from schemas.serde import encode
 
 SOURCE: Final = "/api"
+AWAITED: Final = "await-model"
+"""Header that names the only read model whose reply is waited for; the others then need not reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Writer:
     """Appends for one instance, with its publisher and its reader of replies; for one event loop.
 
     A command is decided within `deadline_s` or the caller is told to come again; a read model gets `model_wait_s`.
+    Of more commands than `most_under_way` at once the newest are refused: what comes faster than it is decided would
+    otherwise make everybody wait until nobody is served in time.
     """
 
     def __init__(
@@ -52,10 +56,12 @@ class Writer:
         *,
         deadline_s: float = 5.0,
         model_wait_s: float = 2.0,
+        most_under_way: int = 256,
         topic_of: Callable[[str], str] = own_topic,
     ) -> None:
         self._publisher, self._replies, self._topic_of = publisher, replies, topic_of
         self._deadline_s, self._model_wait_s = deadline_s, model_wait_s
+        self._most_under_way, self._under_way = most_under_way, 0
 
     async def append(
         self,
@@ -73,7 +79,7 @@ class Writer:
         """
         ears = _Ears(self._replies) if await_model else None
         try:
-            await self._send(event, key, record, event_id or str(uuid.uuid4()), ears)
+            await self._send(event, key, record, event_id or str(uuid.uuid4()), ears, _awaiting(await_model))
             return await self._seen(ears, await_model)
         finally:
             if ears:
@@ -95,18 +101,25 @@ class Writer:
 
         Raises:
             TransientFailure: not decided in time, or nobody can tell; it may still be. The same id may be sent again.
+            Overloaded: not sent, since too many are under way.
         """
+        if self._under_way >= self._most_under_way:
+            raise Overloaded("too many commands are under way")
         ears = _Ears(self._replies)
+        self._under_way += 1
         try:
             if not ears.open:
                 raise TransientFailure("answers to commands are not read yet")
-            more = [("fingerprint", fingerprint.encode())] if fingerprint else []
+            more = _awaiting(await_model)
+            if fingerprint:
+                more.append(("fingerprint", fingerprint.encode()))
             await self._send(command, key, record, command_id or str(uuid.uuid4()), ears, more)
             answer = await ears.answer(time.monotonic() + self._deadline_s)
             if answer is None:
                 raise TransientFailure("the command was not decided in time; it may still be")
             return _answer(answer, await self._seen(ears, await_model))
         finally:
+            self._under_way -= 1
             ears.close()
 
     async def tell(self, command: str, key: str, record: Mapping[str, Any]) -> None:
@@ -177,6 +190,10 @@ class _Ears:
         except TimeoutError:
             pass
         return heard()
+
+
+def _awaiting(model: str | None) -> list[tuple[str, bytes]]:
+    return [(AWAITED, model.encode())] if model else []
 
 
 def _answer(record: Mapping[str, Any], seen: bool) -> CommandAnswer:

@@ -102,8 +102,8 @@ class Gateway:
         self.appender = Appender(self.publisher, self.replies)
         self.kafka = KafkaWatch(self.publisher, POINTS_TOPIC)
         self.frames = FrameStore()
-        self.admission = Admission(options.admin_token, options.trusted_networks, options.host_names)
         self.cors = Cors(options.cors_origins)
+        self.admission = Admission(options.admin_token, options.trusted_networks, options.host_names, self.cors.origins)
         self.neighbours: Callable[[], dict[str, Any]] = dict
         """What `/health` says of others at this origin, from memory."""
         self.traffic = Traffic(options.limits)

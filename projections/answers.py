@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from producers.commands import AWAITED
 from producers.publisher import Message
 from projections.read_model import Effects, Reply
 from projections.store import StoredReply
 from schemas import cloudevents, serde
 from schemas.identity import derived_id
+from schemas.record import Record
 
 TOPIC: Final = "replies"
 LONGEST_HEADER: Final = 256
@@ -18,11 +20,18 @@ LONGEST_NOTICE: Final = 7000
 """PostgreSQL refuses notices of 8,000 bytes."""
 
 
-def stored_reply(author: str, reply: Reply) -> StoredReply | None:
-    """The reply as it goes out, or None when nobody who can get one asked for it."""
-    record = reply.record
+def is_awaited(author: str, record: Record) -> bool:
+    """Whether somebody who can get it waits for this author's reply to a record."""
     correlation_id, reply_to = record.header("correlation-id"), record.header("reply-to")
     if correlation_id is None or reply_to is None or max(len(correlation_id), len(reply_to)) > LONGEST_HEADER:
+        return False
+    return record.header(AWAITED) in (None, author.encode())
+
+
+def stored_reply(author: str, reply: Reply) -> StoredReply | None:
+    """The reply as it goes out, or None when nobody who can get one asked for it, or asked for this author's."""
+    record = reply.record
+    if not is_awaited(author, record):
         return None
     body = {
         "author": author,
@@ -40,6 +49,7 @@ def stored_reply(author: str, reply: Reply) -> StoredReply | None:
         source=f"/projections/{author}",
         traceparent=traceparent.decode("ascii", "replace") if traceparent else None,
     )
+    correlation_id, reply_to = record.header("correlation-id") or b"", record.header("reply-to") or b""
     return StoredReply(reply_to, serde.encode("Reply", body), [*headers, ("correlation-id", correlation_id)])
 
 

@@ -30,6 +30,12 @@ class Kept(Loaded):
         self.changed.discard(key)
         self.dropped.add(key)
 
+    def forget(self, key: Key) -> None:
+        """Nothing is known of the row, and nothing becomes of it."""
+        self.rows.pop(key, None)
+        self.changed.discard(key)
+        self.dropped.discard(key)
+
 
 def load(transaction: Transaction, table: Table, owners: Sequence[Any]) -> Kept:
     """Every column of the rows that the table has of these owners."""

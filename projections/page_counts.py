@@ -6,7 +6,6 @@ For lists whose rows are numbered 0, 1, 2 ... as they are made, in a scope (the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,20 +39,24 @@ class PageCounts:
 
     name: str
     changes: dict[tuple[str, str, int], int] = field(default_factory=dict[tuple[str, str, int], int])
+    cleared: set[str] = field(default_factory=set[str])
 
     def count(self, of: str, scope: str, number: int, more: int = 1) -> None:
         """One row more of that number in list `of`; -1: one less."""
         key = (of, scope, number // BUCKET)
         self.changes[key] = self.changes.get(key, 0) + more
 
+    def clear(self, scope: str) -> None:
+        """All lists of the scope are empty from here on."""
+        self.changes = {key: more for key, more in self.changes.items() if key[1] != scope}
+        self.cleared.add(scope)
+
     def write(self, transaction: Transaction) -> None:
         """Add the changes up."""
+        if self.cleared:
+            statement = f"DELETE FROM {self.name} WHERE scope = ANY(%s)"  # noqa: S608 - own name
+            transaction.run(statement, sorted(self.cleared))
         add(transaction, _table(self.name), "live", self.changes)
-
-    def forget(self, transaction: Transaction, lists: Iterable[str], scopes: Iterable[str]) -> None:
-        """Whole lists of these scopes are gone; call it after `write`."""
-        statement = f"DELETE FROM {self.name} WHERE list = ANY(%s) AND scope = ANY(%s)"  # noqa: S608 - own name
-        transaction.run(statement, list(lists), list(scopes))
 
 
 def checksum(name: str) -> str:

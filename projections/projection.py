@@ -63,7 +63,7 @@ class Projection:
 
     def follow(self, stop: threading.Event, limits: Limits | None = None) -> None:
         """Write whatever comes until `stop` is set."""
-        with Feed(self.reader, self.model.name, self._projector, limits or Limits(), self.positions, None) as feed:
+        with Feed(self.reader, self.model, self._projector, limits or Limits(), self.positions, None) as feed:
             while not stop.is_set():
                 batch = feed.get(0.25)
                 if batch is not None:
@@ -80,7 +80,7 @@ class Projection:
         limits: Limits | None = None,
     ) -> bool:
         """Write everything before `stops`; False when `stop` was set before that."""
-        feed = Feed(self.reader, self.model.name, self._projector, limits or Limits(), self.positions, stops)
+        feed = Feed(self.reader, self.model, self._projector, limits or Limits(), self.positions, stops)
         with feed:
             while not stop.is_set():
                 try:
@@ -133,10 +133,8 @@ class Projection:
             letters = [*batch.letters, (records[0], error)] if not batch.letters else batch.letters
             return self._commit(Batch(records, batch.ends, letters, self._projector.prepare([])))
         half = len(records) // 2
-        first = make_batch(self.model.name, self._projector, records[:half], _ends(records[:half]))
-        return self.project(first) + self.project(
-            make_batch(self.model.name, self._projector, records[half:], batch.ends)
-        )
+        first = make_batch(self.model, self._projector, records[:half], _ends(records[:half]))
+        return self.project(first) + self.project(make_batch(self.model, self._projector, records[half:], batch.ends))
 
     def _commit(self, batch: Batch) -> int:
         for record, error in batch.letters:

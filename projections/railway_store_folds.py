@@ -47,7 +47,10 @@ class Change:
 
 @dataclass(slots=True)
 class Work:
-    """What is known of a batch's rows, and what becomes of them. `completed` tasks are written after new ones."""
+    """What is known of a batch's rows, and what becomes of them.
+
+    First what `closed` stores held before the batch is deleted; `completed` tasks are written after new ones.
+    """
 
     ledgers: Kept = field(default_factory=lambda: Kept(LEDGERS))
     stores: Kept = field(default_factory=lambda: Kept(STORES))
@@ -64,12 +67,17 @@ class Work:
 
 
 def understood(event: Event) -> Change | None:
-    """Read an event's ids; None for one that is about something else. Raises InvalidEvent for an id that is none."""
-    if event.name not in _FOLDS and event.name not in _BYSTANDERS:
+    """Read an event's ids; None for one that is about something else.
+
+    Raises InvalidEvent for an id or a date that is none: here, where it costs its own event and not a batch.
+    """
+    if event.name not in EVENTS:
         return None
     ids = {name: uuid_of(event.body[name], name) for name in _IDS if name in event.body}
     for line in event.body.get("lines", ()):
         uuid_of(line["item_id"], "item_id")
+    for name in ("at_us", "train_date_us"):
+        moment(event.body.get(name, 0))
     record = event.record
     place = {"topic": record.topic, "kafka_partition": record.partition, "kafka_offset": record.offset}
     return Change(event.name, event.body, ids, place)
@@ -81,12 +89,10 @@ def fold(work: Work, changes: Iterable[Change]) -> int:
 
 
 def _taken_in(work: Work, change: Change) -> bool:
-    """Whatever was read before, or comes after a store's end, changes nothing."""
+    """Whatever was read before changes nothing."""
     offset = change.place["kafka_offset"]
-    ledger = work.ledgers.get(change.owner) or {
-        "store_id": change.owner, "closed": False, "counted": 0, "read_to": -1,
-    }  # fmt: skip
-    if ledger["closed"] or ledger["read_to"] >= offset:
+    ledger = work.ledgers.get(change.owner) or {"store_id": change.owner, "counted": 0, "read_to": -1}
+    if ledger["read_to"] >= offset:
         return False
     work.ledgers.put(ledger | {"read_to": offset})
     if change.name in _FOLDS:
@@ -185,8 +191,18 @@ def _task_completed(work: Work, change: Change) -> None:
 
 
 def _store_closed(work: Work, change: Change) -> None:
+    """What it held is forgotten, in here and, before anything else is written, in the tables."""
     store_id = change.ids["store_id"]
-    work.ledgers.put((work.ledgers.get(store_id) or {}) | {"closed": True})
+    for item_key in [key for key in {*work.items.rows, *work.items.dropped} if key[1] == store_id]:
+        work.items.forget(item_key)
+    for rows in (work.purchases, work.lines, work.tasks):
+        rows[:] = [row for row in rows if row["store_id"] != store_id]
+    work.completed = {key: row for key, row in work.completed.items() if key[1] != store_id}
+    work.bought, work.bought_by = (
+        {key: count for key, count in sums.items() if key[0] != store_id} for sums in (work.bought, work.bought_by)
+    )
+    work.counts.clear(str(store_id))
+    work.ledgers.put((work.ledgers.get(store_id) or {}) | {"counted": 0})
     work.closed.add(store_id)
 
 
@@ -202,6 +218,7 @@ _FOLDS: Final[Mapping[str, Callable[[Work, Change], None]]] = {
     "TaskCompleted": _task_completed,
     "StoreClosed": _store_closed,
 }
+EVENTS: Final = frozenset({*_FOLDS, *_BYSTANDERS})
 
 
 def _counted(work: Work, change: Change) -> int:

@@ -19,7 +19,7 @@ _PLACE: Final = {"topic": "text", "kafka_partition": "smallint", "kafka_offset":
 
 LEDGERS: Final = Table(
     "store_ledgers",
-    {"store_id": "uuid", "closed": "boolean", "counted": "bigint", "read_to": "bigint"},
+    {"store_id": "uuid", "counted": "bigint", "read_to": "bigint"},
     key=("store_id",),
     owner="store_id",
 )
@@ -87,7 +87,6 @@ _DDL: Final = """
 CREATE TYPE {s}.store_type_enum AS ENUM ('SHOP', 'RESTAURANT');
 CREATE TABLE {s}.store_ledgers (       -- how far the events of each store are in here, and of the directory
     store_id uuid PRIMARY KEY,
-    closed   boolean NOT NULL,
     counted  bigint NOT NULL,          -- purchases so far; of the directory: stores
     read_to  bigint NOT NULL           -- offset of the newest event
 ) WITH (fillfactor = 50);

@@ -60,7 +60,10 @@ class Projector(Protocol):
     """Writes one version of a read model. Used by one runner; `prepare` runs in its reading thread."""
 
     def prepare(self, events: Sequence[Event]) -> Any:
-        """Lay events out for writing, without the database. Raises InvalidEvent or ValueError for a bad one."""
+        """Lay events out for writing, without the database; false when there is nothing to write and no reply.
+
+        Raises InvalidEvent or ValueError for a bad event.
+        """
         ...
 
     def prepare_undecoded(self, records: Sequence[Record]) -> Any:
@@ -104,6 +107,11 @@ class ReadModel:
     projector: Callable[[Target], Projector]
     checksums: Mapping[str, str]
     """Table -> a FROM clause and the hashed columns, as `columns | from`; see checksums.py."""
+    events: frozenset[str] | None = None
+    """The events that matter here, besides a CommandSettled whose reply is awaited; None: everything in its topics.
+
+    What does not matter is not even decoded.
+    """
     bulk: BulkLoad | None = None
     needs: str | None = None
     """A PostgreSQL extension whose types its tables have; it is made in `public`, once."""

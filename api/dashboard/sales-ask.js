@@ -1,10 +1,17 @@
 // Asks the API of sales audio with what signing in gave; it is kept until the browser's tab closes.
 
 import { Refusal, address, ask, authorization, keepToken } from "./ask.js";
+import { session } from "./person.js";
 
 export { Refusal, address, ask };
-export const isSignedIn = () => Boolean(sessionStorage.getItem("token"));
-export const signOut = () => sessionStorage.removeItem("token");
+let hasSession = false;
+export const hasToken = () => Boolean(sessionStorage.getItem("token"));
+export const isSignedIn = () => hasSession || hasToken();
+export function signOut() {
+  sessionStorage.removeItem("token");
+  hasSession = false;
+}
+export const learnSession = async () => (hasSession = await session);
 
 // With ADMIN_TOKEN, or with a user's name and password. Throws a Refusal whose kind says what is wrong.
 export async function signIn({ token, name, password }) {

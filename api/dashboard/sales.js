@@ -1,6 +1,6 @@
 // Puts the sales page together: signing in, what is chosen lives in the address, what changes comes live.
 
-import { Refusal, ask, isSignedIn, signIn, signOut } from "./sales-ask.js";
+import { Refusal, ask, hasToken, isSignedIn, learnSession, signIn, signOut } from "./sales-ask.js";
 import * as day from "./sales-day.js";
 import * as dialogue from "./sales-dialogue.js";
 import { byId, fill, h, say } from "./dom.js";
@@ -165,7 +165,7 @@ function drawDoor(problem = "") {
   const inside = isSignedIn();
   byId("sign-in").hidden = inside;
   byId("stage").hidden = !inside;
-  byId("sign-out").hidden = !inside;
+  byId("sign-out").hidden = !hasToken();
   byId("pulse").hidden = !inside;
   byId("sign-in-state").hidden = !problem;
   byId("sign-in-state").textContent = problem;
@@ -224,7 +224,7 @@ function wireDoor() {
   };
 }
 
-function start() {
+async function start() {
   const theme = localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   document.documentElement.dataset.theme = theme;
   byId("language").onclick = () => {
@@ -246,6 +246,7 @@ function start() {
   wireControls();
   wireDoor();
   drawFrame();
+  await learnSession();
   if (isSignedIn()) enter();
   else drawDoor();
 }

@@ -57,7 +57,7 @@ STORE: Final[Sequence[Build]] = (
 FACE: Final[Sequence[Build]] = (faces.build,)
 """The routers of each server; a new file of routes is one more line."""
 
-LIMITS: Final[Mapping[str, int]] = {"/base_api": 100 << 20, "/store_api": 1 << 20, "/face_api": 16 << 20}
+LIMITS: Final[Mapping[str, int]] = {"/base_api": 32 << 20, "/store_api": 1 << 20, "/face_api": 16 << 20}
 """Bytes of a body, at most."""
 _CORS: Final = (
     (b"access-control-allow-origin", b"*"),

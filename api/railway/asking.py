@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import uuid
 from collections.abc import Mapping
 from hashlib import sha256
@@ -50,6 +51,17 @@ def new_id(request: Request, by: str | None, what: str) -> str:
     if given is None:
         return str(uuid.uuid4())
     return str(uuid.UUID(bytes=sha256(f"{given}\n{what}".encode()).digest()[:16], version=4))
+
+
+def mark_of_secret(request: Request, railway: Railway, secret: str | None) -> str | None:
+    """What stands for a secret in what the caller asked: another secret under the same `Idempotency-Key` differs.
+
+    It is made with that key, so who reads the log cannot try out passwords with it; None where there is no key.
+    """
+    key, ring = request.headers.get("idempotency-key", "").strip(), railway.keyring
+    if not key or secret is None:
+        return None
+    return hmac.digest(ring.keys[ring.current], f"secret\n{key}\n{secret}".encode(), "sha256").hex()
 
 
 def _meant(record: Mapping[str, Any]) -> Mapping[str, Any]:

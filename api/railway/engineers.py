@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
 from api import commanding
-from api.railway.asking import ACCESS, REFUSALS, decided, new_id
+from api.railway.asking import ACCESS, REFUSALS, decided, mark_of_secret, new_id
 from api.railway.cards import CardKey, marks
 from api.railway.engineer_check import PRIVILEGES, passwords_of
 from api.railway.fields import STORABLE, Id, Ok
@@ -103,7 +103,8 @@ def _add_engineers(router: APIRouter, railway: Railway, admin: Any) -> None:
         sealed = seal(railway.keyring, f"engineer/{engineer_id}", "EngineerDetails", details)
         record: Mapping[str, Any] = {"engineer_id": engineer_id, "details": sealed, "by": by}
         asked = commanding.Asked("CreateEngineer", KEY, record, ACCESS, REFUSALS)
-        await commanding.decided(request, railway.writer, asked, {"login": new.login})
+        meant = {"login": new.login, "password": mark_of_secret(request, railway, new.password)}
+        await commanding.decided(request, railway.writer, asked, meant)
         return Engineer(login=new.login, id=engineer_id)
 
     @router.delete("/engineers/{engineer_id}", summary="Delete an engineer", responses=_CHANGING)

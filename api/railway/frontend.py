@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, File, HTTPException, Request, UploadFile
 from pydantic import BaseModel, model_validator
@@ -18,6 +18,8 @@ from api.railway.refusals import declared, desk, told_of_faces
 from api.railway.tickets_shown import Ticket, Wanted, issued, ticket
 from api.railway.train_numbers import ZONE, Station, train_number
 from projections.queries import railway_passengers
+
+UNFINISHED: Final = "The form is not whole"
 
 
 class Purchase(BaseModel):
@@ -57,7 +59,7 @@ def _add_tickets(router: APIRouter, railway: Railway, person: Any) -> None:
         rows, total = await railway.database.read(asked)
         return page_of([ticket(row) for row in rows], total, paging)
 
-    @router.post("/tickets", summary="Buy", responses=declared(403, 409))
+    @router.post("/tickets", summary="Buy", responses=declared(403, 404, 409))
     async def buy(request: Request, purchase: Purchase, user_id: str = person) -> Ticket:
         """400: no train leaves at that hour; 403: not a passenger; 409: the place is somebody's."""
         date, train = _departure(purchase)
@@ -93,8 +95,10 @@ def _add_faces(router: APIRouter, railway: Railway, person: Any) -> None:
     async def set_face(
         request: Request, file: Annotated[UploadFile | None, File()] = None, user_id: str = person
     ) -> Ok:
-        """Let a picture stand for whoever asks; without a file the face is forgotten."""
+        """Let a picture stand for whoever asks; without a file the face is forgotten. 422: a form that was cut off."""
         if file is None:
+            if not await request.form() and _says_something(request):
+                raise HTTPException(422, UNFINISHED)
             await desk(railway).remove(request, user_id, user_id)
             return Ok()
         await known(railway, user_id, 403)
@@ -111,3 +115,9 @@ def _add_faces(router: APIRouter, railway: Railway, person: Any) -> None:
         if not await desk(railway).has(user_id):
             raise HTTPException(404, "Face not found")
         return Ok()
+
+
+def _says_something(request: Request) -> bool:
+    """Whether a form is longer than one without parts: parts that never end are passed over by its reader."""
+    _, _, boundary = request.headers.get("content-type", "").partition("boundary=")
+    return bool(boundary) and int(request.headers.get("content-length", "0")) > len(boundary) + 8

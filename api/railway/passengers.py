@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
@@ -19,6 +20,9 @@ from api.railway.refusals import declared, desk, told_of_faces
 from projections.queries import railway_passengers
 from projections.queries.errors import Unavailable
 from schemas.envelope import seal
+from schemas.errors import Overloaded, TransientFailure
+
+log = logging.getLogger(__name__)
 
 KEY = "passengers"
 Name = Annotated[str, Field(max_length=255), STORABLE]
@@ -120,9 +124,16 @@ async def _with_face(request: Request, railway: Railway, user_id: str, face: str
     except (HTTPException, Unavailable) as refusal:
         is_final = isinstance(refusal, HTTPException) and refusal.status_code < 500
         if is_final or commanding.id_of(request, by) is None:
-            record = {"user_id": user_id, "by": by}
-            await railway.writer.command("RemovePassenger", KEY, record, await_model=PASSENGERS)
+            await _taken_back(railway, user_id, by)
         raise
+
+
+async def _taken_back(railway: Railway, user_id: str, by: str | None) -> None:
+    """Remove a passenger by a command of its own, for the request's id stands for the creation."""
+    try:
+        await railway.writer.command("RemovePassenger", KEY, {"user_id": user_id, "by": by}, await_model=PASSENGERS)
+    except (TransientFailure, Overloaded) as failure:
+        log.warning("passenger %s has no face and may not have been removed: %s", user_id, failure)
 
 
 def _add_reading(router: APIRouter, railway: Railway) -> None:
@@ -148,7 +159,7 @@ def _add_faces(router: APIRouter, railway: Railway) -> None:
             await desk(railway).enrol(request, user_id, wanted.face, by)
         return Ok()
 
-    @router.delete("/user/face", summary="Forget a face", responses=declared(404))
+    @router.delete("/user/face", summary="Forget a face", responses=declared(404, 409))
     async def forget_face(request: Request, user_id: Annotated[Id, Query()], by: str | None = admin) -> Ok:
         """Forget a passenger's face, if there is one."""
         await known(railway, user_id)
@@ -166,7 +177,7 @@ def _add_links(router: APIRouter, railway: Railway) -> None:
         await decided(request, railway, "LinkKeycloakUser", KEY, record, PASSENGERS)
         return Ok()
 
-    @router.delete("/keycloak_user", summary="Unlink a Keycloak user")
+    @router.delete("/keycloak_user", summary="Unlink a Keycloak user", responses=declared(409))
     async def unlink(request: Request, wanted: Link, by: str | None = admin) -> Ok:
         """Let a Keycloak user stand for nobody; done also when it did not."""
         record = {"keycloak_id": wanted.k_id, "by": by}

@@ -65,12 +65,12 @@ def _add_lists(router: APIRouter, railway: Railway, prefix: str, allowed: Any) -
 def _add_writing(router: APIRouter, railway: Railway) -> None:
     admin: Any = Depends(railway.admin)
 
-    @router.post("/admin/destination/{destination_id}/hotel", summary="Add a hotel")
+    @router.post("/admin/destination/{destination_id}/hotel", summary="Add a hotel", responses=declared(409))
     async def add_hotel(request: Request, destination_id: Destination, new: NewPlace, by: str | None = admin) -> Place:
         """Add a hotel to a destination."""
         return await _added(request, railway, _Adding("HOTEL", destination_id, by), new)
 
-    @router.post("/admin/destination/{destination_id}/attraction", summary="Add an attraction")
+    @router.post("/admin/destination/{destination_id}/attraction", summary="Add an attraction", responses=declared(409))
     async def add_attraction(
         request: Request, destination_id: Destination, new: NewPlace, by: str | None = admin
     ) -> Place:

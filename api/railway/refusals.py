@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ def desk(railway: Railway) -> Faces:
 
 
 @contextmanager
-def told_of_faces(unrecognisable: str | None = None) -> Iterator[None]:
+def told_of_faces(unrecognisable: str | None = None) -> Generator[None]:
     """Turn what is wrong with a picture into 422 (with this text, or what the desk says) and 409."""
     try:
         yield

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
+from api import commanding
 from api.attempts import Attempts
 from api.railway.asking import PASSENGERS, decided
 from api.railway.cards import READINGS, Administrator, marks
@@ -79,11 +80,15 @@ class Checked(BaseModel):
 def build(railway: Railway) -> APIRouter:
     """The routes under /robot."""
     router = APIRouter(prefix="/robot", tags=["robot"], responses=declared(401))
-    robot: Any = Depends(robot_of(railway))
-    readings = Attempts(READINGS)
+    _add_validation(router, railway, Depends(robot_of(railway)))
+    _add_check(router, railway, Depends(robot_of(railway)))
+    return router
+
+
+def _add_validation(router: APIRouter, railway: Railway, robot: Any) -> None:
     refused: Any = {400: {"model": WrongTicket}, 404: {"model": Refusal}}
 
-    @router.post("/ticket_validation", summary="May this passenger enter?", responses=declared(404) | refused)
+    @router.post("/ticket_validation", summary="May this passenger enter?", responses=declared(404, 409) | refused)
     async def validation(request: Request, entry: Entry, robot_id: str = robot) -> Ticket:
         """The ticket. 400: it is for elsewhere; 401: no such code here; 404, 422: nobody known, nobody to be seen.
 
@@ -96,7 +101,11 @@ def build(railway: Railway) -> APIRouter:
             await _use(request, railway, row, robot_id)
         return ticket(row)
 
-    @router.post("/ticket_check", summary="What about this passenger's ticket?", responses=declared(404, 429))
+
+def _add_check(router: APIRouter, railway: Railway, robot: Any) -> None:
+    readings = Attempts(READINGS)
+
+    @router.post("/ticket_check", summary="What about this passenger's ticket?", responses=declared(404, 409, 429))
     async def check(request: Request, asked: Check, robot_id: str = robot) -> Checked:
         """The verdict on a face, a ticket's code (or id), or a card, for the train of this robot.
 
@@ -115,8 +124,6 @@ def build(railway: Railway) -> APIRouter:
         if found.staff is not None:
             readings.succeeded(robot_id, "")
         return found
-
-    return router
 
 
 def _door(asked: Entry | Check) -> Door:
@@ -165,13 +172,18 @@ async def _checked(
 ) -> Checked:  # fmt: skip
     user_id, rows = of
     found = looked_up(rows, _door(asked))
-    if asked.mark_as_used and found.verdict == "valid" and found.ticket is not None:
+    if asked.mark_as_used and found.ticket is not None and _to_be_used(request, found, robot_id):
         was_first = await _use(request, railway, found.ticket, robot_id)
         found = Finding("valid" if was_first else "used", found.ticket)
     owner = user_id if found.ticket is None else str(found.ticket["user_id"])
     user = owner and await railway.database.read(partial(railway_passengers.user, user_id=owner))
     told = None if found.ticket is None else ticket(found.ticket, code=False)
     return Checked(verdict=found.verdict, ticket=told, user=shown(user) if user else None)
+
+
+def _to_be_used(request: Request, found: Finding, robot_id: str) -> bool:
+    """Whether to ask for the use: of a used ticket too by a request that may come again, for the use may be its own."""
+    return found.verdict == "valid" or (found.verdict == "used" and commanding.id_of(request, robot_id) is not None)
 
 
 async def _staff(railway: Railway, card: str) -> Checked:

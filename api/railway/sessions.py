@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
-from typing import Annotated, Any, Final, cast
+from typing import Final, cast
 
-from fastapi import Depends, HTTPException, Request
-from fastapi.security import HTTPBearer
+from fastapi import HTTPException, Request
+from fastapi.openapi.models import HTTPBearer as BearerModel
+from fastapi.security.base import SecurityBase
 
 from api.railway.parts import Railway
-from projections.queries import railway_access
+from api.railway.session_look_ups import LookUps, Session
 from schemas.errors import SensoriumError
 
 log = logging.getLogger(__name__)
@@ -29,30 +29,40 @@ ROBOT: Final = "ROBOT"
 STORE: Final = "STORE"
 _LONGEST_TOKEN: Final = 128
 _REMEMBERED: Final = 10_000
-_shown = HTTPBearer(auto_error=False, description="The `token` that `login_code` gave a robot or a store's terminal.")
-Shown = Annotated[Any, Depends(_shown)]
-"""Shows the padlock in the documentation; decides nothing."""
-Component = Callable[..., Awaitable[str]]
+Component = Callable[[Request], Awaitable[str]]
+
+
+class Shown(SecurityBase):
+    """A dependency that is the padlock of the documentation itself: FastAPI resolves one where there were two."""
+
+    def __init__(self, component: Component) -> None:
+        self.model = BearerModel(description="The `token` that `login_code` gave a robot or a store's terminal.")
+        self.scheme_name = "HTTPBearer"
+        self._component = component
+
+    async def __call__(self, request: Request) -> str:
+        """The id of who shows a token, or HTTPException 401."""
+        return await self._component(request)
 
 
 def robot_of(railway: Railway) -> Component:
     """A dependency that gives the id of the robot whose token is shown, or raises 401."""
     sessions = sessions_of(railway)
 
-    async def robot(request: Request, _shown: Shown = None) -> str:
+    async def robot(request: Request) -> str:
         return await sessions.component(request, ROBOT)
 
-    return robot
+    return Shown(robot)
 
 
 def store_of(railway: Railway) -> Component:
     """A dependency that gives the id of the store whose terminal's token is shown, or raises 401."""
     sessions = sessions_of(railway)
 
-    async def store(request: Request, _shown: Shown = None) -> str:
+    async def store(request: Request) -> str:
         return await sessions.component(request, STORE)
 
-    return store
+    return Shown(store)
 
 
 def invalid_credentials() -> HTTPException:
@@ -77,6 +87,7 @@ class Sessions:
 
     def __init__(self, railway: Railway) -> None:
         self._railway = railway
+        self._look_ups = LookUps(railway.database)
         self._life = timedelta(seconds=railway.options.auth_session_timeout)
         self._told: dict[str, datetime] = {}
         self._under_way: set[asyncio.Task[None]] = set()
@@ -86,15 +97,14 @@ class Sessions:
         token = _token(request.headers.get("authorization", ""))
         if token is None:
             raise invalid_credentials()
-        asked = partial(railway_access.session, token_sha256=hash_of(token))
-        session = await self._railway.database.read(asked)
+        session = await self._look_ups.find(hash_of(token))
         now = self._railway.now()
         if session is None or session["client_type"] != client_type or session["expires_at"] <= now:
             raise invalid_credentials()
         self._keep_alive(session, now)
         return str(session["component_id"])
 
-    def _keep_alive(self, session: Mapping[str, Any], now: datetime) -> None:
+    def _keep_alive(self, session: Session, now: datetime) -> None:
         session_id, step = session["session_id"], self._life / 12
         told = self._told.get(session_id)
         if session["expires_at"] - now > self._life - step or (told is not None and now - told < step):

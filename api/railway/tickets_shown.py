@@ -79,16 +79,18 @@ async def issued(request: Request, railway: Railway, wanted: Wanted, by: str | N
     sealed = seal(railway.keyring, f"ticket/{ticket_id}", "TicketCode", {"code": code})
     record = meant | {"ticket_id": ticket_id, "code": sealed, "by": by}
     asked = commanding.Asked("IssueTicket", "passengers", record, PASSENGERS, {**REFUSALS, "user_not_found": unknown})
-    await commanding.decided(request, railway.writer, asked, meant)
+    answer = await commanding.decided(request, railway.writer, asked, meant)
     if commanding.id_of(request, by) is not None:
-        code = await _first_code(railway, ticket_id)
+        code = await _first_code(railway, ticket_id, answer.seen)
     sent = {"date": wanted.date, "start_date": wanted.start_date, "id": ticket_id, "code": code}
     return ticket({name: getattr(wanted, name) for name in names} | sent)
 
 
-async def _first_code(railway: Railway, ticket_id: str) -> str:
-    """The code of a ticket that may have been issued by an earlier request under the same key."""
+async def _first_code(railway: Railway, ticket_id: str, seen: bool) -> str:
+    """The code of a ticket that may have been issued by an earlier request under the same key, and cancelled since."""
     row = await railway.database.read(partial(railway_passengers.ticket, ticket_id=ticket_id))
+    if row is None and seen:
+        raise HTTPException(404, "Ticket not found")
     if row is None:
         raise HTTPException(503, "The ticket is not visible yet", {"Retry-After": RETRY_S})
     return row["code"] or ""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final
 
+import orjson
 from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from api import commanding
 from api.attempts import AttemptLimits, Attempts
 from api.passwords import Passwords
-from api.railway.asking import PASSENGERS, REFUSALS, new_id
+from api.railway.asking import PASSENGERS, REFUSALS, mark_of_secret, new_id
 from api.railway.engineer_check import begin, passwords_of
 from api.railway.fields import STORABLE, Id
 from api.railway.parts import Railway
@@ -87,11 +89,17 @@ def shown(row: Mapping[str, Any]) -> User:
     return User(**said, id=str(row["id"]), created_at=int(row["created_at"].timestamp()))
 
 
+def _written(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Many users as JSON; takes a while."""
+    return orjson.dumps([shown(row).model_dump() for row in rows])
+
+
 def _add_reading(router: APIRouter, railway: Railway) -> None:
-    @router.get("/all", summary="Users")
-    async def everybody() -> Sequence[User]:
+    @router.get("/all", summary="Users", response_model=list[User])
+    async def everybody() -> Response:
         """All users, the first created first."""
-        return [shown(row) for row in await railway.database.read(railway_passengers.everybody)]
+        rows = await railway.database.read(railway_passengers.everybody)
+        return Response(await asyncio.to_thread(_written, rows), media_type="application/json")
 
     @router.get("/id/{user_id}", summary="A user", responses=declared(404))
     async def by_id(user_id: Id) -> User:
@@ -149,9 +157,10 @@ def _add_writing(router: APIRouter, railway: Railway, passwords: Passwords) -> N
             "by": by,
         }
         asked = commanding.Asked("AddPassenger", KEY, record, PASSENGERS, REFUSALS)
-        meant = new.model_dump(exclude={"password"})
+        said = new.model_dump(exclude={"password"})
+        meant = said | {"password": mark_of_secret(request, railway, new.password)}
         created_us = ((await commanding.decided(request, railway.writer, asked, meant)).result or {})["created_us"]
-        return User(**meant, id=user_id, created_at=created_us // 1_000_000)
+        return User(**said, id=user_id, created_at=created_us // 1_000_000)
 
     @router.patch("/{user_id}", summary="Change", responses=declared(404, 409))
     async def change(request: Request, user_id: Id, wanted: UserChange, by: str | None = admin) -> User:
@@ -162,7 +171,8 @@ def _add_writing(router: APIRouter, railway: Railway, passwords: Passwords) -> N
             details = await _sealed(railway, passwords, user_id, changes | {"username": None}, wanted.password)
             record = {"user_id": user_id, "details": details, "by": by}
             asked = commanding.Asked("ChangePassenger", KEY, record, PASSENGERS, REFUSALS)
-            await commanding.decided(request, railway.writer, asked, changes)
+            meant = changes | {"password": mark_of_secret(request, railway, wanted.password)}
+            await commanding.decided(request, railway.writer, asked, meant)
         return shown({**row, **{name: value for name, value in changes.items() if value is not None}})
 
     @router.delete("/{user_id}", status_code=204, summary="Remove", responses=declared(404))

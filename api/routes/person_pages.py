@@ -134,6 +134,8 @@ def _add_exit(router: APIRouter, reception: Reception | None) -> None:
 
 
 def _person(at: Reception, request: Request) -> Person | None:
+    if not at.site.is_asked_by_own_page(request.scope):
+        return None
     return at.cookies.person(at.site.cookie(request.scope, SESSION))
 
 

@@ -94,6 +94,9 @@ class Prepared:
     seen_us: dict[UUID, int] = field(default_factory=dict[UUID, int])
     settled: list[Record] = field(default_factory=list[Record])
 
+    def __bool__(self) -> bool:
+        return bool(self.decided or self.dropped or self.seen_us or self.settled)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""

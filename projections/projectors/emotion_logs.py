@@ -38,6 +38,9 @@ class Prepared:
     points: Points
     layout: Layout
 
+    def __bool__(self) -> bool:
+        return bool(self.truncated or self.settled or self.points.records)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -61,6 +61,9 @@ class Prepared:
     truncated: dict[tuple[str, int], int]
     moments: list[Moment]
 
+    def __bool__(self) -> bool:
+        return bool(self.truncated or self.moments)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""

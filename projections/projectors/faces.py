@@ -1,4 +1,4 @@
-"""Read model `faces`: who is known by a face, to be searched by pgvector, and who asked what about faces.
+"""Read model `faces`: who is known by a face, to be searched by pgvector; who asked what about faces; who was seen.
 
 The face itself lies here sealed, as it came, and once more turned by a secret rotation (`face_rotation`), which is what
 is searched. Both are of no use without the key they were made with. Rows come from the compacted gallery alone, so a
@@ -46,6 +46,16 @@ CREATE TABLE {s}.face_accesses (
     {place}
 );
 CREATE INDEX face_accesses_about ON {s}.face_accesses (user_id, at);
+CREATE TABLE {s}.face_sightings (
+    sighting_id text PRIMARY KEY,
+    seen_at     timestamptz NOT NULL,
+    device_id   text NOT NULL,
+    camera      text NOT NULL,
+    user_id     text,                        -- null: nobody known
+    distance    real,
+    {place}
+);
+CREATE INDEX face_sightings_of ON {s}.face_sightings (user_id, seen_at);
 """
 _AT: Final = "'epoch'::timestamptz + %s * interval '1 microsecond'"
 _SET: Final = f"""
@@ -59,6 +69,10 @@ _ACCESS: Final = (
     f"INSERT INTO face_accesses VALUES (%s, {_AT}, %s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608 - made of constants
     " ON CONFLICT (access_id) DO NOTHING"
 )
+_SIGHT: Final = (
+    f"INSERT INTO face_sightings VALUES (%s, {_AT}, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608 - made of constants
+    " ON CONFLICT (sighting_id) DO NOTHING"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +85,14 @@ class Opened:
 
 @dataclass(slots=True)
 class Prepared:
-    """A batch: the gallery's changes (None: no face, or none that can be read), accesses, decisions in their order."""
+    """A batch: the gallery's changes (None: no face, or none that can be read), what was told, decisions in order."""
 
     gallery: list[tuple[Event, Opened | None]] = field(default_factory=list[tuple[Event, Opened | None]])
-    accesses: list[Event] = field(default_factory=list[Event])
+    told: list[Event] = field(default_factory=list[Event])
     decided: list[Event] = field(default_factory=list[Event])
+
+    def __bool__(self) -> bool:
+        return bool(self.gallery or self.told or self.decided)
 
 
 def tables(schema: str) -> str:
@@ -101,8 +118,8 @@ class Faces:
             match event.name:
                 case "GalleryFaceSet":
                     prepared.gallery.append((event, _opened(event, self._keyring)))
-                case "FaceAccessed":
-                    prepared.accesses.append(event)
+                case "FaceAccessed" | "FaceMatched":
+                    prepared.told.append(event)
                 case _:
                     prepared.decided.append(event)
         return prepared
@@ -114,12 +131,12 @@ class Faces:
         """Write the changes in their order."""
         for event, opened in prepared.gallery:
             _set(transaction, event, opened)
-        for event in prepared.accesses:
+        for event in prepared.told:
             _remember(transaction, event)
         replies = [reply for event in prepared.decided for reply in self._settle(transaction, event)]
         for event, _ in prepared.gallery:
             replies += self._arrived(transaction, event)
-        return Effects(replies=replies, rows=len(prepared.gallery) + len(prepared.accesses))
+        return Effects(replies=replies, rows=len(prepared.gallery) + len(prepared.told))
 
     def forget(self, *, distrust: bool = False) -> None:
         """Who waits is not answered any more, and goes on without."""
@@ -171,8 +188,13 @@ def _set(transaction: Transaction, event: Event, opened: Opened | None) -> None:
 
 def _remember(transaction: Transaction, event: Event) -> None:
     body, record = event.body, event.record
+    place = (record.topic, record.partition, record.offset)
+    if event.name == "FaceMatched":
+        told = (body["sighting_id"], body["seen_us"], body["device_id"], body["camera"])
+        transaction.run(_SIGHT, *told, body["user_id"], body["distance"], *place)
+        return
     told = (body["access_id"], body["at_us"], body["purpose"], body["user_id"], body["outcome"], body["distance"])
-    transaction.run(_ACCESS, *told, body["by"], record.topic, record.partition, record.offset)
+    transaction.run(_ACCESS, *told, body["by"], *place)
 
 
 def _opened(event: Event, keyring: KeyRing | None) -> Opened | None:
@@ -196,15 +218,21 @@ def _opened(event: Event, keyring: KeyRing | None) -> Opened | None:
 _AND_PLACE: Final = ("topic", "kafka_partition", "kafka_offset")
 _FACES: Final = ("user_id", "model", "enrolled_at", "key_id", "sealed")
 _ACCESSES: Final = ("access_id", "at", "purpose", "user_id", "outcome", "by", *_AND_PLACE)
+_SIGHTINGS: Final = ("sighting_id", "seen_at", "device_id", "camera", "user_id", *_AND_PLACE)
 READ_MODEL = ReadModel(
     name="faces",
-    topics=("faces.events", "faces.gallery", "faces.accesses"),
+    topics=("faces.events", "faces.gallery", "faces.accesses", "security.matches"),
     ddl=tables,
-    views={"faces": (*_FACES, "rotated", *_AND_PLACE), "face_accesses": (*_ACCESSES[:5], "distance", *_ACCESSES[5:])},
+    views={
+        "faces": (*_FACES, "rotated", *_AND_PLACE),
+        "face_accesses": (*_ACCESSES[:5], "distance", *_ACCESSES[5:]),
+        "face_sightings": (*_SIGHTINGS[:5], "distance", *_SIGHTINGS[5:]),
+    },
     projector=Faces,
     checksums={
         "faces": f"{', '.join((*_FACES, *_AND_PLACE))} | {{s}}.faces",
         "face_accesses": f"{', '.join(_ACCESSES)} | {{s}}.face_accesses",
+        "face_sightings": f"{', '.join(_SIGHTINGS)} | {{s}}.face_sightings",
     },
     needs="vector",
 )

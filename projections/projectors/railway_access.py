@@ -115,6 +115,9 @@ class Prepared:
     settled: list[Record] = field(default_factory=list[Record])
     rows: int = 0
 
+    def __bool__(self) -> bool:
+        return bool(self.statements or self.settled)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""
@@ -290,4 +293,5 @@ READ_MODEL = ReadModel(
     views=_COLUMNS,
     projector=RailwayAccess,
     checksums={name: f"{', '.join(columns)} | {{s}}.{name}" for name, columns in _COLUMNS.items()},
+    events=frozenset({"EngineerCreated", *_CHANGES}),
 )

@@ -103,6 +103,9 @@ class Prepared:
     changes: list[tuple[str, UUID, Row]] = field(default_factory=list[tuple[str, UUID, Row]])
     settled: list[Record] = field(default_factory=list[Record])
 
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.settled)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""
@@ -307,4 +310,5 @@ READ_MODEL = ReadModel(
         **{name: f"{', '.join(columns)} | {{s}}.{name}" for name, columns in _SHOWN.items()},
         PAGES: page_counts.checksum(PAGES),
     },
+    events=frozenset(_READ),
 )

@@ -38,6 +38,8 @@ TABLES: Final = {
 }
 """Kind of place -> its table."""
 
+EVENTS: Final = frozenset({"PlaceAdded", "PlaceRemoved"})
+
 
 @dataclass(slots=True)
 class Prepared:
@@ -45,6 +47,9 @@ class Prepared:
 
     changes: list[tuple[str, UUID, Row | None]] = field(default_factory=list[tuple[str, UUID, Row | None]])
     settled: list[Record] = field(default_factory=list[Record])
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.settled)
 
 
 def tables(schema: str) -> str:
@@ -64,7 +69,7 @@ class RailwayPlaces:
         for event in events:
             if event.name == "CommandSettled":
                 prepared.settled.append(event.record)
-            elif event.name in ("PlaceAdded", "PlaceRemoved"):
+            elif event.name in EVENTS:
                 prepared.changes.append(_read(event))
         return prepared
 
@@ -113,4 +118,5 @@ READ_MODEL = ReadModel(
     views=_VIEWS,
     projector=RailwayPlaces,
     checksums={name: f"{', '.join(columns)} | {{s}}.{name}" for name, columns in _VIEWS.items()},
+    events=EVENTS,
 )

@@ -10,7 +10,7 @@ from uuid import UUID
 from projections import page_counts
 from projections import railway_store_tables as tables
 from projections.kept_rows import add, append, flush, load
-from projections.railway_store_folds import ITEM_LIST, Change, Work, fold, understood
+from projections.railway_store_folds import EVENTS, Change, Work, fold, understood
 from projections.read_model import Effects, Event, ReadModel, Reply, Target
 from projections.store import Transaction
 from schemas.record import Record
@@ -33,6 +33,9 @@ class Prepared:
 
     changes: list[Change] = field(default_factory=list[Change])
     settled: list[Record] = field(default_factory=list[Record])
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.settled)
 
 
 class RailwayStores:
@@ -80,11 +83,11 @@ def loaded(transaction: Transaction, changes: Sequence[Change]) -> Work:
 
 
 def _write(transaction: Transaction, work: Work) -> int:
+    if work.closed:
+        _close(transaction, sorted(work.closed))
     rows = sum(flush(transaction, kept) for kept in (work.stores, work.bindings, work.items))
     rows += _write_purchases(transaction, work)
     work.counts.write(transaction)
-    if work.closed:
-        _close(transaction, work, sorted(work.closed))
     flush(transaction, work.ledgers)
     return rows
 
@@ -113,11 +116,10 @@ def _complete(transaction: Transaction, work: Work) -> list[tuple[UUID, int]]:
     return [(store_id, number) for store_id, number in found]
 
 
-def _close(transaction: Transaction, work: Work, stores: Sequence[UUID]) -> None:
+def _close(transaction: Transaction, stores: Sequence[UUID]) -> None:
     """What they held goes; the accounts keep what was bought."""
     for table in tables.OF_A_STORE:
         transaction.run(f"DELETE FROM {table.name} WHERE store_id = ANY(%s)", list(stores))  # noqa: S608 - own name
-    work.counts.forget(transaction, (ITEM_LIST, TASK_LIST, OPEN_LIST), map(str, stores))
 
 
 READ_MODEL = ReadModel(
@@ -128,4 +130,5 @@ READ_MODEL = ReadModel(
     projector=RailwayStores,
     checksums={table.name: tables.checksum(table) for table in (*tables.SHOWN, tables.LEDGERS)}
     | {tables.COUNTS: page_counts.checksum(tables.COUNTS)},
+    events=EVENTS,
 )

@@ -133,6 +133,9 @@ class Prepared:
     detections: list[tuple[Row, list[Row]]] = field(default_factory=list[tuple[Row, list[Row]]])
     devices: set[str] = field(default_factory=set[str])
 
+    def __bool__(self) -> bool:
+        return bool(self.records)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""

@@ -39,6 +39,9 @@ class Prepared:
     events: list[Opened]
     pieces: list[tuple[Opened, list[Row]]]
 
+    def __bool__(self) -> bool:
+        return bool(self.events)
+
 
 def fold(tables: Tables, events: Iterable[Opened]) -> None:
     """Apply events in log order to what is known."""

@@ -56,6 +56,9 @@ class Prepared:
     )
     settled: list[Record] = field(default_factory=list[Record])
 
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.settled)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""

@@ -29,9 +29,9 @@ _CHALLENGE: Final = """
     SELECT challenge_id::text AS challenge_id, client_type, component_id::text AS component_id, expires_at
     FROM component_challenges WHERE challenge_id = %s
 """
-_SESSION: Final = """
-    SELECT session_id::text AS session_id, client_type, component_id::text AS component_id, expires_at
-    FROM component_sessions WHERE token_sha256 = %s AND ended_at IS NULL
+_SESSIONS: Final = """
+    SELECT token_sha256, session_id::text AS session_id, client_type, component_id::text AS component_id, expires_at
+    FROM component_sessions WHERE token_sha256 = ANY(%s) AND ended_at IS NULL
 """
 
 
@@ -70,6 +70,7 @@ async def challenge(connection: Connection, challenge_id: UUID) -> dict[str, Any
     return await (await connection.execute(_CHALLENGE, (challenge_id,))).fetchone()
 
 
-async def session(connection: Connection, token_sha256: str) -> dict[str, Any] | None:
-    """The session of a token that nobody has ended, or None; it may have expired."""
-    return await (await connection.execute(_SESSION, (token_sha256,))).fetchone()
+async def sessions(connection: Connection, token_sha256s: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """By token, the sessions of these tokens that nobody has ended; they may have expired."""
+    rows = await (await connection.execute(_SESSIONS, (list(token_sha256s),))).fetchall()
+    return {row["token_sha256"]: row for row in rows}

@@ -13,7 +13,10 @@ import yaml
 TIDYING: Mapping[str, str] = MappingProxyType(
     {"segment.ms": "3600000", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.1"}
 )
-"""Of compacted topics: the segment being written is never compacted, so it must not grow for days."""
+"""Of compacted topics: the segment being written is never compacted, so it must not grow for days.
+
+Nor is it deleted: what is kept for a day or less is written in segments of an hour."""
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Topic:
         }
         if self.cleanup == "delete":
             configs |= {"retention.ms": str(self.retention_ms), "retention.bytes": "-1"}
+            if 0 < self.retention_ms <= _DAY_MS:
+                configs["segment.ms"] = TIDYING["segment.ms"]
         else:
             configs |= TIDYING
         return configs

@@ -6,6 +6,7 @@ Logins stay sealed; the state holds marks of them. A challenge is good for one a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from schemas.envelope import KeyRing, unseal
@@ -13,7 +14,7 @@ from schemas.errors import Forgotten, InvalidEvent
 from streams import access_state
 from streams.access_proofs import ALGORITHMS, RSA_OAEP, fingerprint, proves
 from streams.access_state import ROBOT, STORE, Component, Engineer, State
-from streams.decisions import Accepted, Command, Fact, Refused
+from streams.decisions import Accepted, Command, Decide, Evolve, Fact, Refused
 from streams.marks import mark_of, marks_of
 
 __all__ = ["COMMANDS", "EVENTS", "KEY", "State", "announce", "decide", "decider", "evolve"]
@@ -42,16 +43,9 @@ _NO_ENGINEER: Final = Refused("engineer_not_found", "Engineer not found")
 _NO_SESSION: Final = Refused("session_not_found", "Session not found")
 
 
-def decider(ring: KeyRing) -> tuple[Callable[[State, Command], Accepted | Refused], Callable[..., State]]:
+def decider(ring: KeyRing) -> tuple[Decide[State], Evolve[State]]:
     """Give (decide, evolve) that open envelopes with this ring."""
-
-    def decide_with_ring(state: State, command: Command) -> Accepted | Refused:
-        return decide(state, command, ring)
-
-    def evolve_with_ring(state: State, name: str, record: Mapping[str, Any]) -> State:
-        return evolve(state, name, record, ring)
-
-    return decide_with_ring, evolve_with_ring
+    return partial(decide, ring=ring), partial(evolve, ring=ring)
 
 
 def decide(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:

@@ -6,7 +6,8 @@ event says what a face looks like: whoever asks has compared (`api.railway.face_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import immutables
@@ -14,7 +15,7 @@ import msgspec
 
 from schemas.envelope import KeyRing, unseal
 from schemas.errors import Forgotten, InvalidEvent
-from streams.decisions import Accepted, Command, Fact, Refused
+from streams.decisions import Accepted, Command, Decide, Evolve, Fact, Refused
 
 COMMANDS: Final[frozenset[str]] = frozenset({"EnrolFace", "RemoveFace"})
 EVENTS: Final[frozenset[str]] = frozenset({"FaceEnrolled", "FaceRemoved"})
@@ -30,13 +31,9 @@ class State(msgspec.Struct, frozen=True):
     models: immutables.Map[str, str] = immutables.Map()
 
 
-def decider(ring: KeyRing) -> tuple[Callable[[State, Command], Accepted | Refused], Callable[..., State]]:
+def decider(ring: KeyRing) -> tuple[Decide[State], Evolve[State]]:
     """Give (decide, evolve) that open envelopes with this ring."""
-
-    def decide_with_ring(state: State, command: Command) -> Accepted | Refused:
-        return decide(state, command, ring)
-
-    return decide_with_ring, evolve
+    return partial(decide, ring=ring), evolve
 
 
 def decide(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:

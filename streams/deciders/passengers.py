@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +11,7 @@ from immutables import Map
 
 from schemas.envelope import KeyRing, unseal
 from schemas.errors import Forgotten, InvalidEvent
-from streams.decisions import Accepted, Command, Fact, Refused
+from streams.decisions import Accepted, Command, Decide, Evolve, Fact, Refused
 from streams.marks import mark_of, marks_of
 
 COMMANDS: Final = frozenset({
@@ -65,16 +66,9 @@ class State(msgspec.Struct, frozen=True):
     """Place of a train on a date -> how many tickets there are for it."""
 
 
-def decider(ring: KeyRing) -> tuple[Callable[[State, Command], Accepted | Refused], Callable[..., State]]:
+def decider(ring: KeyRing) -> tuple[Decide[State], Evolve[State]]:
     """Give (decide, evolve) that open envelopes with this ring."""
-
-    def decide_with_ring(state: State, command: Command) -> Accepted | Refused:
-        return decide(state, command, ring)
-
-    def evolve_with_ring(state: State, name: str, record: Mapping[str, Any]) -> State:
-        return evolve(state, name, record, ring)
-
-    return decide_with_ring, evolve_with_ring
+    return partial(decide, ring=ring), partial(evolve, ring=ring)
 
 
 def decide(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:
@@ -305,6 +299,6 @@ def _counted(counts: Map[str, int], key: str, step: int) -> Map[str, int]:
 
 def _owned(owners: Map[str, str], before: str, after: str, user_id: str) -> Map[str, str]:
     """The owners of marks, when one passenger's changes."""
-    if before and owners.get(before) == user_id:
+    if before:
         owners = owners.delete(before)
     return owners.set(after, user_id) if after else owners

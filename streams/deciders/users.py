@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from schemas.envelope import KeyRing, unseal
 from schemas.errors import Forgotten, InvalidEvent
-from streams.decisions import Accepted, Command, Fact, Refused
+from streams.decisions import Accepted, Command, Decide, Evolve, Fact, Refused
 from streams.marks import USERNAME, mark_of, marks_of
 
 
@@ -29,16 +30,9 @@ class State(msgspec.Struct, frozen=True):
     """Mark of a user name -> user."""
 
 
-def decider(ring: KeyRing) -> tuple[Callable[[State, Command], Accepted | Refused], Callable[..., State]]:
+def decider(ring: KeyRing) -> tuple[Decide[State], Evolve[State]]:
     """Give (decide, evolve) that open envelopes with this ring."""
-
-    def decide_with_ring(state: State, command: Command) -> Accepted | Refused:
-        return decide(state, command, ring)
-
-    def evolve_with_ring(state: State, name: str, record: Mapping[str, Any]) -> State:
-        return evolve(state, name, record, ring)
-
-    return decide_with_ring, evolve_with_ring
+    return partial(decide, ring=ring), partial(evolve, ring=ring)
 
 
 def decide(state: State, command: Command, ring: KeyRing) -> Accepted | Refused:

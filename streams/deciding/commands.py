@@ -6,7 +6,7 @@ Where a partition goes on is said by its ledger: nothing is committed to the gro
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,16 +37,10 @@ class Membership:
 
 
 class CommandReader:
-    """For one thread. `assigned` is None until the group has said which partitions are ours (maybe none).
+    """For one thread. `assigned` is None until the group has said which partitions are ours (maybe none)."""
 
-    `let_go` is called, from within `poll`, before partitions go to somebody else.
-    """
-
-    def __init__(
-        self, bootstrap: str, group: str, topic: str, membership: Membership, let_go: Callable[[], None]
-    ) -> None:
-        self._topic, self._let_go = topic, let_go
-        self._held: frozenset[int] = frozenset()
+    def __init__(self, bootstrap: str, group: str, topic: str, membership: Membership) -> None:
+        self._topic = topic
         self._consumer = Consumer(_settings(bootstrap, group, membership), logger=log)
         self.assigned: frozenset[int] | None = None
         self.generation = 0
@@ -56,14 +50,6 @@ class CommandReader:
     def go_on(self, positions: Mapping[int, int]) -> None:
         """Read the assigned partitions from these offsets on."""
         self._consumer.assign([TopicPartition(self._topic, one, offset) for one, offset in positions.items()])
-
-    def hold(self, partitions: Collection[int]) -> None:
-        """Take nothing from these until further notice, and from all others again."""
-        wanted = frozenset(partitions)
-        for ones, call in ((wanted - self._held, self._consumer.pause), (self._held - wanted, self._consumer.resume)):
-            if ones:
-                call([TopicPartition(self._topic, one) for one in ones])
-        self._held = wanted
 
     def poll(self, timeout_s: float) -> dict[int, list[Record]]:
         """Take what has come, by partition; waits up to `timeout_s` for the first command and not at all for more.
@@ -92,15 +78,12 @@ class CommandReader:
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Nothing is read before `go_on`: first the past has to be known."""
         consumer.assign([])
-        self._held = frozenset()
         self.assigned = frozenset(one.partition for one in partitions)
         self.generation += 1
         log.info("%s: partitions %s are ours", self._topic, sorted(self.assigned))
 
     def _revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
-        self._let_go()
         consumer.unassign()
-        self._held = frozenset()
         self.assigned = None
         self.generation += 1
 

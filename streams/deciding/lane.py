@@ -1,24 +1,19 @@
-"""One partition at work: decides, commits, answers, in a thread of its own, so that no partition waits for another."""
+"""One partition of a decider: its ledger, its transactions, its answers. For one thread."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from producers.publisher import Message, Publisher
 from schemas.errors import InvalidEvent, Overloaded, TransientFailure
 from schemas.record import Record
 from streams.deciding.answers import answered
-from streams.deciding.commands import BATCH
 from streams.deciding.history import Past
 from streams.deciding.ledger import Ledger
-from streams.deciding.patience import patiently
 from streams.deciding.scribe import Scribe
 from streams.deciding.settling import Batch, settle
 from streams.deciding.snapshots import Pace
@@ -26,8 +21,6 @@ from streams.deciding.transactions import Transactions
 from streams.decisions import Decider
 
 log = logging.getLogger(__name__)
-FULL: Final = 2 * BATCH
-"""Commands that wait in a lane before no more are read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,10 @@ class Tools:
 
 
 class Lane:
-    """Owns a partition from its past on until `close`. `failure` says why it ended by itself."""
+    """Owns a partition from its past on until `close`; `begin` and `end` take turns.
+
+    Between the two the broker works, and other lanes may begin: their commits do not wait for each other.
+    """
 
     def __init__(
         self, decider: Decider[Any], partition: int, transactions: Transactions, past: Past[Any], tools: Tools
@@ -49,23 +45,36 @@ class Lane:
         self._shelf = past.shelf
         self._shelf.forget()
         self._pace = Pace(decider.snapshot_events, past.ledger.next_event, past.load_s)
-        self._waiting: deque[Record] = deque()
-        self._news, self._end = threading.Condition(), threading.Event()
-        self.failure: Exception | None = None
-        self.begins_at = past.ledger.next_command
-        self._thread = threading.Thread(target=self._run, name=f"{decider.consumer}/{partition}", daemon=True)
-        self._thread.start()
+        self._batch: Batch[Any] | None = None
+        self._began = 0.0
 
     @property
-    def is_full(self) -> bool:
-        """Whether so much is waiting that no more should be read."""
-        return len(self._waiting) >= FULL
+    def next_command(self) -> int:
+        """Offset of the first command that is not decided."""
+        return self._ledger.next_command
 
-    def offer(self, records: Sequence[Record]) -> None:
-        """Have commands decided, in this order."""
-        with self._news:
-            self._waiting.extend(records)
-            self._news.notify()
+    def begin(self, records: Sequence[Record]) -> None:
+        """Decide commands and send what follows. Raises TransientFailure, as if nothing had happened, and Fenced."""
+        self._batch, self._began = None, time.monotonic()
+        records = [record for record in records if record.offset >= self._ledger.next_command]
+        if records:
+            batch = settle(self._decider, self._ledger, records)
+            if batch.messages:
+                self._transactions.begin(batch.messages)
+            self._batch = batch
+
+    def end(self) -> None:
+        """Commit, take note, answer. Raises as `begin`: then these commands have to begin again."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        offsets = self._transactions.end() if batch.messages else []
+        self._ledger = batch.committed(self._decider, self._ledger, offsets)
+        self._answer(batch, offsets)
+        self._pace.busy_s += time.monotonic() - self._began
+        if self._pace.due(self._ledger.next_event):
+            ledger = replace(self._ledger, answers=dict(self._ledger.answers))
+            self._tools.scribe.lay_down(self._decider, ledger, self._shelf, self._pace)
 
     def say(self, answers: Sequence[Message]) -> None:
         """Send answers. They may be lost (a repeat is answered again), so they hold nothing up."""
@@ -75,50 +84,8 @@ class Lane:
             self._lost(error)
 
     def close(self) -> None:
-        """End after the batch that is under way, and let go of the transactional id."""
-        self._end.set()
-        with self._news:
-            self._news.notify()
-        self._thread.join()
+        """Let go of the transactional id."""
         self._transactions.close()
-
-    def _run(self) -> None:
-        try:
-            while records := self._next():
-                self._decide(records)
-        except Exception as failure:  # noqa: BLE001 - the thread's outermost loop: its owner decides
-            self.failure = failure
-
-    def _next(self) -> list[Record]:
-        """What waits, at most a batch; nothing: it is over."""
-        with self._news:
-            while not self._waiting and not self._end.is_set():
-                self._news.wait()
-            taken = [] if self._end.is_set() else list(islice(self._waiting, BATCH))
-            for _ in taken:
-                self._waiting.popleft()
-            return taken
-
-    def _decide(self, records: Sequence[Record]) -> None:
-        records = [record for record in records if record.offset >= self._ledger.next_command]
-        if not records:
-            return
-        began = time.monotonic()
-
-        def attempt() -> tuple[Batch[Any], list[int]]:
-            batch = settle(self._decider, self._ledger, records)
-            return batch, self._transactions.commit(batch.messages) if batch.messages else []
-
-        done = patiently(attempt, self._end, self._decider.consumer)
-        if done is None:
-            return
-        batch, offsets = done
-        self._ledger = batch.committed(self._decider, self._ledger, offsets)
-        self._answer(batch, offsets)
-        self._pace.busy_s += time.monotonic() - began
-        if self._pace.due(self._ledger.next_event):
-            ledger = replace(self._ledger, answers=dict(self._ledger.answers))
-            self._tools.scribe.lay_down(self._decider, ledger, self._shelf, self._pace)
 
     def _answer(self, batch: Batch[Any], offsets: Sequence[int]) -> None:
         where = {"topic": self._decider.events, "partition": self._partition}

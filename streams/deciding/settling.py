@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
+from producers.commands import AWAITED
 from producers.dead_letters import dead_letter
 from producers.publisher import Message
 from schemas import cloudevents, serde
@@ -130,7 +131,7 @@ def _settling(decider: Decider[Any], record: Record, command_id: str, answer: An
         "events": events,
     }
     headers = _headers(decider, record, SETTLED, -1)
-    for name in ("correlation-id", "reply-to"):
+    for name in ("correlation-id", "reply-to", AWAITED):
         value = record.header(name)
         if value is not None and len(value) <= LONGEST_HEADER:
             headers.append((name, value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -32,6 +32,8 @@ class Transactions:
 
     def __init__(self, bootstrap: str, transactional_id: str, *, patience_s: float = 60.0) -> None:
         self._patience_s = patience_s
+        self._offsets: list[int] = []
+        self._failures: list[KafkaError] = []
         config = producer_config(bootstrap, transactional_id, LONGEST_S, 0, 8 << 20)
         self._producer = Producer(
             config
@@ -55,26 +57,17 @@ class Transactions:
             raise TransientFailure(f"The transactional id is not taken: {_cause(error).str()}") from error
 
     def commit(self, messages: Sequence[Message]) -> list[int]:
-        """Append all messages in one transaction; their offsets, in order.
+        """Append all messages in one transaction; their offsets, in order. Raises as `begin` and `end` do."""
+        self.begin(messages)
+        return self.end()
+
+    def begin(self, messages: Sequence[Message]) -> None:
+        """Send all messages in a transaction, and wait for nothing.
 
         Raises:
             TransientFailure: none of them is in the log; the same may be tried again. Fenced: see there.
         """
-        try:
-            return self._commit(messages)
-        except KafkaException as error:
-            self._take_back(error)
-            raise TransientFailure(f"The transaction was taken back: {_cause(error).str()}") from error
-
-    def close(self) -> None:
-        """Let go; what is open stays so until it times out or somebody takes the id."""
-        self._producer.purge(blocking=False)
-        with contextlib.suppress(Fenced), _GivenUp():
-            self._producer.flush(1.0)
-
-    def _commit(self, messages: Sequence[Message]) -> list[int]:
-        offsets = [-1] * len(messages)
-        failures: list[KafkaError] = []
+        offsets, failures = self._offsets, self._failures = [-1] * len(messages), []
 
         def report(n: int) -> Callable[[KafkaError | None, Any], None]:
             def delivered(error: KafkaError | None, message: Any) -> None:
@@ -85,17 +78,37 @@ class Transactions:
 
             return delivered
 
-        self._producer.begin_transaction()
-        for n, message in enumerate(messages):
-            self._produce(message, report(n))
-        with _GivenUp():
-            self._producer.flush(LONGEST_S)
-        if failures:
-            raise KafkaException(failures[0])
-        if -1 in offsets:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "not everything was acknowledged in time"))
-        self._insist(lambda: self._producer.commit_transaction(_CALL_S), "committing")
-        return offsets
+        with self._taken_back():
+            self._producer.begin_transaction()
+            for n, message in enumerate(messages):
+                self._produce(message, report(n))
+
+    def end(self) -> list[int]:
+        """Commit what `begin` began; the messages' offsets, in order. Raises as `begin` does."""
+        with self._taken_back():
+            with _GivenUp():
+                self._producer.flush(LONGEST_S)
+            if self._failures:
+                raise KafkaException(self._failures[0])
+            if -1 in self._offsets:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "not everything was acknowledged in time"))
+            self._insist(lambda: self._producer.commit_transaction(_CALL_S), "committing")
+        return self._offsets
+
+    def close(self) -> None:
+        """Let go; what is open stays so until it times out or somebody takes the id."""
+        self._producer.purge(blocking=False)
+        with contextlib.suppress(Fenced), _GivenUp():
+            self._producer.flush(1.0)
+
+    @contextlib.contextmanager
+    def _taken_back(self) -> Generator[None]:
+        """What fails in here leaves nothing behind."""
+        try:
+            yield
+        except KafkaException as error:
+            self._take_back(error)
+            raise TransientFailure(f"The transaction was taken back: {_cause(error).str()}") from error
 
     def _produce(self, message: Message, report: Callable[[KafkaError | None, Any], None]) -> None:
         topic, key, value, headers, partition = message

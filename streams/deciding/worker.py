@@ -1,4 +1,4 @@
-"""The process `deciders`: every decider of the table with its threads, until SIGTERM or until one fails.
+"""The process `deciders`: every decider of the table in a thread of its own, until SIGTERM or until one fails.
 
 Exit codes: 0 stopped on request, 1 failed with a sentence in the log. The supervisor starts it again; what was decided
 stands in the log, so that is harmless.

@@ -21,8 +21,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from api.railway.face_desk import MODEL
-from ops import face_wiring
+from api.railway.face_desk import MODEL, FaceOptions
 from projections import migrations
 from projections.face_rotation import rotated
 from projections.projectors.faces import READ_MODEL
@@ -35,6 +34,7 @@ from streams.gallery import Gallery
 from streams.workers.faces import open_worker
 from tests.benchmarks.bench_queries import database
 from tests.drivers import face_pairs
+from tests.drivers.faces import children
 from tests.drivers.pictures import SAMPLE_FACES
 
 RING = KeyRing({"k1": bytes(range(32))}, "k1")
@@ -64,7 +64,7 @@ def accuracy(samples: Sequence[face_pairs.Sample]) -> None:
     for threshold in THRESHOLDS:
         first, second = face_pairs.rates(*real, threshold), face_pairs.rates(*every, threshold)
         tail = 0.5 * math.erfc((mean - threshold) / spread / math.sqrt(2))
-        chosen = " <- chosen" if threshold == face_wiring.MATCH_DISTANCE else ""
+        chosen = " <- chosen" if threshold == FaceOptions().match_distance else ""
         print(
             f"{threshold:9.2f} {first.true_match:19.1%} {first.false_match:7.1%} {second.true_match:12.1%}"
             f" {second.false_match:7.1%} {1 - (1 - tail) ** 10_000:14.2%}{chosen}"
@@ -77,7 +77,7 @@ def accuracy(samples: Sequence[face_pairs.Sample]) -> None:
 
 async def describing(times: int = 3) -> None:
     """Print how long a picture takes, through a child as the server does it."""
-    pool = face_wiring.pool()
+    pool = children()
     files = [path.read_bytes() for path in sorted(SAMPLE_FACES.iterdir())]
     await pool({"picture": files[0], "purpose": "search"})
     spent: list[float] = []

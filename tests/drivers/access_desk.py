@@ -134,7 +134,7 @@ class AccessDesk:
             railway_access.robots: lambda **paging: _page(self._robots(), **paging),
             railway_access.engineer_of_card: self._of_card,
             railway_access.component: lambda **asked: self.component(**asked),
-            railway_access.session: self._session,
+            railway_access.sessions: self._sessions,
             railway_stores.one: lambda store_id: self.stores.get(store_id),
             railway_stores.all_items: lambda store_id: [],
         }
@@ -171,6 +171,10 @@ class AccessDesk:
         mark = next((one for one in marks if one in self.state.cards), "")
         owner = self.state.cards.get(mark)
         return next((row | {"key": mark} for row in self._engineers() if row["id"] == owner), None)
+
+    def _sessions(self, token_sha256s: list[str]) -> dict[str, dict[str, Any]]:
+        found = {token: self._session(token) for token in token_sha256s}
+        return {token: row for token, row in found.items() if row is not None}
 
     def _session(self, token_sha256: str) -> dict[str, Any] | None:
         for record in reversed(self.named("SessionOpened")):

@@ -1,17 +1,19 @@
-"""Faces under test: vectors, envelopes, records, a decider."""
+"""Faces under test: vectors, envelopes, records, a decider, children that describe pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from api.railway.face_desk import Describe, Described
 from schemas.envelope import KeyRing, seal
 from streams.deciders import faces
 from streams.decisions import Decider
 from streams.topology import StateCodec
+from streams.workers.pool import ChildLimits, ChildPool
 from tests.drivers.deciding import RING, Case
 
 ANNA, BORIS = "0f9d3c1e-0000-4000-8000-00000000000a", "0f9d3c1e-0000-4000-8000-00000000000b"
@@ -44,3 +46,18 @@ def given(*events: tuple[str, Mapping[str, Any]]) -> Case:
     for name, record in events:
         state = faces.evolve(state, name, record)
     return Case(DECIDER, state)
+
+
+def children() -> ChildPool:
+    """A child that finds and describes faces, with the limits of the real one."""
+    return ChildPool("streams.workers.faces:open_worker", {}, ChildLimits(memory_bytes=1 << 30, seconds=20))
+
+
+def described_by(pool: ChildPool) -> Describe:
+    """What a desk asks about a picture."""
+
+    async def describe(picture: bytes, purpose: str, /) -> Sequence[Described]:
+        answer = await pool({"picture": picture, "purpose": purpose})
+        return [Described(one["vector"], one["quality"]) for one in answer["faces"]]
+
+    return describe

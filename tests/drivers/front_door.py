@@ -66,11 +66,14 @@ class Nothing:
 
     async def read(self, read: Any, **_: Any) -> Any:
         function, asked = (read.func, read.keywords) if isinstance(read, partial) else (read, {})
-        if function is railway_access.session:
+        if function is railway_access.sessions:
             kinds = {sessions.hash_of(ROBOT_TOKEN): "ROBOT", sessions.hash_of(STORE_TOKEN): "STORE"}
-            kind, until = kinds.get(asked["token_sha256"]), datetime.now(UTC) + timedelta(hours=1)
-            told = {"session_id": "s", "client_type": kind, "component_id": UUID(int=3), "expires_at": until}
-            return told if kind else None
+            told = {
+                "session_id": "s",
+                "component_id": UUID(int=3),
+                "expires_at": datetime.now(UTC) + timedelta(hours=1),
+            }
+            return {one: told | {"client_type": kinds[one]} for one in asked["token_sha256s"] if one in kinds}
         if function is users.one:
             who = asked["user_id"]
             told = {"username": "u", "user_id": str(who), "is_active": True, "is_admin": who == ADMINISTRATOR}
@@ -89,10 +92,12 @@ class NoWriter:
 
 
 class FrontDoor:
-    """The app, its routes, and every kind of caller."""
+    """The app, its routes, and every kind of caller. `there` on a socket is a provider that browsers reach, too."""
 
-    def __init__(self, home: Any, patch: pytest.MonkeyPatch, *, provider: bool) -> None:
-        self.there = OpenIdProvider(keys=[KEY])
+    def __init__(
+        self, home: Any, patch: pytest.MonkeyPatch, *, provider: bool, there: OpenIdProvider | None = None
+    ) -> None:
+        self.there = there or OpenIdProvider(keys=[KEY])
         self.cookies = Cookies("a secret that all processes share")
         env = {
             "SENSORIUM_HOME": str(home), "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "ADMIN_TOKEN": ADMIN_TOKEN,
@@ -101,9 +106,10 @@ class FrontDoor:
         }  # fmt: skip
         self.settings = settings.load(env, None)
         options = OpenIdOptions(self.there.issuer, self.there.client_id)
-        reception = Reception(Provider(options, client=self.there.client()), self.cookies, Site(f"http://{HOST}"))
-        people = people_wiring.People(reception if provider else None)
-        patch.setattr(people_wiring, "people", lambda *_: people)
+        line, site = (None, Site()) if there else (self.there.client(), Site(f"http://{HOST}"))
+        reception = Reception(Provider(options, client=line), self.cookies, site)
+        self.people = people_wiring.People(reception if provider else None)
+        patch.setattr(people_wiring, "people", lambda *_: self.people)
         patch.setattr("api.app.Database", Nothing)
         patch.setattr("producers.commands.Writer", NoWriter)
         patch.setattr("producers.gateway.truncate", _away)
@@ -137,16 +143,17 @@ class FrontDoor:
         sales = SignIn(SignInOptions(jwt_secret=sales_wiring.jwt_secret(self.settings)), Nothing())  # pyright: ignore[reportArgumentType]
         yield Caller("a user", headers=bearer(sales.token_of(str(USER))))
         yield Caller("an administrator", headers=bearer(sales.token_of(str(ADMINISTRATOR))))
+        own: dict[str, str] = {}
         for role in ("", "analyst", "operator", "security", "admin"):
             self.there.user = User(roles=(role,) if role else ())
             roles = frozenset({role} - {""})
             name = role or "without a role"
             yield Caller(f"a person, {name}", headers=bearer(self.there.token()), roles=roles, signed_in=True)
-            sealed = self.cookies.of_person(Person(self.there.user.subject, "anna", roles))
-            cookie = {"cookie": f"{SESSION}={sealed}"}
-            own = cookie | {"origin": f"http://{HOST}"}
-            yield Caller(f"a page, {name}", headers=own, roles=roles)
-            yield Caller(f"a foreign page, {name}", headers=cookie | {"origin": "https://evil.example"})
+            if role in ("analyst", "admin"):
+                sealed = self.cookies.of_person(Person(self.there.user.subject, "anna", roles))
+                own = {"cookie": f"{SESSION}={sealed}", "origin": f"http://{HOST}"}
+                yield Caller(f"a page, {name}", headers=own, roles=roles)
+        yield Caller("a foreign page", headers=own | {"origin": "https://evil.example"})
 
     async def status(self, method: str, path: str, caller: Caller) -> int:
         """What a caller is answered; only the beginning of the answer is waited for."""

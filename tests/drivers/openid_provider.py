@@ -58,7 +58,10 @@ def key(algorithm: str = "ES256", name: str | None = None) -> Key:
 
 @dataclass
 class OpenIdProvider:
-    """`away`: no connection; `broken`: the status of all answers. `asked` counts requests by path."""
+    """`away`: no connection; `broken`: the status of all answers. `asked` counts requests by path.
+
+    `changed`: claims of what it hands out that are not as they should be, of the `identity` or the `access` token.
+    """
 
     issuer: str = ISSUER
     client_id: str = "sensorium"
@@ -68,6 +71,7 @@ class OpenIdProvider:
     away: bool = False
     broken: int | None = None
     with_form: bool = False
+    changed: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     document: dict[str, Any] = field(default_factory=dict[str, Any])
     asked: dict[str, int] = field(default_factory=dict[str, int])
     codes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
@@ -116,6 +120,7 @@ class OpenIdProvider:
             "/logout": (self._logout, ["GET"]),
         }
         made = [Route(below + path, self._counted(path, act), methods=ways) for path, (act, ways) in routes.items()]
+        made.append(Route("/favicon.ico", lambda _: Response(status_code=204)))  # browsers ask for one
         return Starlette(routes=made)
 
     def _counted(self, path: str, act: Any) -> Any:
@@ -160,10 +165,10 @@ class OpenIdProvider:
         )
         if not fits or asked is None:
             return JSONResponse({"error": "invalid_grant"}, 400)
-        identity = self.claims(aud=self.client_id, typ="ID", nonce=asked["nonce"], realm_access=None)
-        return JSONResponse(
-            {"access_token": self.token(), "id_token": self.signed(identity), "token_type": "Bearer", "expires_in": 300}
-        )
+        own: dict[str, Any] = {"aud": self.client_id, "typ": "ID", "nonce": asked["nonce"], "realm_access": None}
+        identity = self.signed(self.claims(**own | self.changed.get("identity", {})))
+        access = self.token(**self.changed.get("access", {}))
+        return JSONResponse({"access_token": access, "id_token": identity, "token_type": "Bearer", "expires_in": 300})
 
     def _is_client(self, request: Request, form: Mapping[str, str]) -> bool:
         header = request.headers.get("authorization", "")
@@ -178,7 +183,7 @@ class OpenIdProvider:
             public = self.keys[0].private.public_key()
             claims = jwt.decode(token, public, [self.keys[0].algorithm], options={"verify_aud": False})
         except jwt.InvalidTokenError:
-            return JSONResponse({"error": "invalid_token"}, 401)
+            return JSONResponse({"error": "invalid_token", "sub": self.user.subject}, 401)
         return JSONResponse({"sub": claims["sub"], "preferred_username": claims.get("preferred_username")})
 
     async def _logout(self, request: Request) -> Response:

@@ -118,13 +118,15 @@ class Shops(Office):
             asked = (train_number, train_date_us)
             return cut([b for b in self.bindings if (b["train_number"], b["train_date_us"]) == asked], page, size)
 
-        def session(token_sha256: str) -> Row | None:
-            kind, one = SESSIONS.get(token_sha256, (None, None))
-            row = {"session_id": one, "client_type": kind, "component_id": one, "expires_at": moment(2**52)}
-            return row if one else None
+        def found(token_sha256s: list[str]) -> dict[str, Row]:
+            known = {token: SESSIONS[token] for token in token_sha256s if token in SESSIONS}
+            return {
+                token: {"session_id": one, "client_type": kind, "component_id": one, "expires_at": moment(2**52)}
+                for token, (kind, one) in known.items()
+            }
 
         return {
-            "session": session,
+            "sessions": found,
             "one": lambda store_id: self.stores.get(store_id),
             "listing": lambda page, size: cut(list(self.stores.values()), page, size),
             "by_ids": lambda ids: [row for one, row in reversed(self.stores.items()) if one in ids],

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 
 from api.passwords import Passwords
 from api.railway.face_desk import Described, FaceDesk, FaceOptions
@@ -33,6 +33,16 @@ TOPICS = (
 )  # fmt: skip
 MODELS = ("railway_passengers", "railway_places", "railway_access", "railway_stores", "railway_accounts", "faces")
 PERSON = "X-Person"
+
+
+class Tokens:
+    """In place of sessions: a token is `STORE/<id>` or `ROBOT/<id>`. Signing in has tests of its own."""
+
+    async def component(self, request: Request, client_type: str) -> str:
+        kind, _, one = request.headers.get("authorization", "").removeprefix("Bearer ").partition("/")
+        if kind != client_type:
+            raise HTTPException(401, "Invalid credentials")
+        return one
 
 
 @contextmanager

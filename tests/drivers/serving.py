@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -24,9 +24,9 @@ class _Announcing(uvicorn.Server):
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The base address of an app that is being served until the block ends."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+def served(app: Any, port: int = 0) -> Generator[str]:
+    """The base address of an app that is being served until the block ends, at a free port if none is asked for."""
+    with closing(socket.create_server(("127.0.0.1", port))) as listener:
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, ws="none")
         server = _Announcing(config)
         thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)

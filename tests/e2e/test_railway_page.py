@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from api.railway.app import Front, servers
 from api.railway.static_files import build as static
 from api.routes import page as pages
-from api.routes import railway_purchases
+from api.routes import person_pages, railway_purchases
 from ops import logos
 from tests.drivers.desk import app_of
 from tests.drivers.railway_office import Faces, railway_of
@@ -67,7 +67,7 @@ def site() -> Site:
 def address(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("static")
     logos.draw(folder)
-    own = app_of(pages.build(), static(folder), railway_purchases.build(site, site.admit))  # pyright: ignore
+    own = app_of(pages.build(), person_pages.build(None), static(folder), railway_purchases.build(site, site.admit))  # pyright: ignore
     with served(Front(servers(railway_of(site, admin=site.admit, faces=Faces())), own)) as base:
         yield base
 

@@ -20,7 +20,6 @@ from fastapi import HTTPException, Request
 from api.railway.app import Front, servers
 from api.railway.face_desk import Described, FaceDesk, FaceOptions
 from api.railway.parts import Railway
-from ops import face_wiring
 from ops.errors import OperatorError
 from ops.replay import Replay, Servers
 from producers.commands import Writer
@@ -33,16 +32,17 @@ from projections.read_model import ReadModel
 from projections.registry import READ_MODELS
 from projections.store import ExtensionMissing
 from projections.store_models import Models
+from schemas import examples
 from schemas.envelope import KeyRing
 from schemas.errors import InvalidEvent, TransientFailure
 from schemas.serde import encode
 from streams.gallery import FollowedGallery, Gallery
 from tests.drivers.deciding import RING, DecidingSite
-from tests.drivers.faces import face, vector
+from tests.drivers.faces import children, described_by, face, vector
 from tests.drivers.pictures import SAMPLE_FACES
 from tests.drivers.waiting import eventually, until
 
-TOPICS = ("faces.commands", "faces.events", "faces.gallery", "faces.accesses")
+TOPICS = ("faces.commands", "faces.events", "faces.gallery", "faces.accesses", "security.matches")
 NEWER = KeyRing({**RING.keys, "k2": b"2" * 32}, "k2")
 FACE = "/face_api/v1"
 TOKEN = {"Authorization": "Bearer token"}
@@ -215,6 +215,19 @@ async def test_every_access_is_kept(client: httpx.AsyncClient, database_url: str
     eventually(lambda: kept() == expected)
 
 
+async def test_sightings_are_kept(client: httpx.AsyncClient, site: DecidingSite, database_url: str) -> None:
+    seen = examples.load("FaceMatched") | {"sighting_id": uuid.uuid4().hex}
+    for _ in range(2):
+        value = encode("FaceMatched", seen)
+        site.send_raw(site.topics["security.matches"], "robot-1", value, uuid.uuid4().hex, "FaceMatched")
+
+    def kept() -> list[tuple[Any, ...]]:
+        with psycopg.connect(database_url) as connection:
+            return connection.execute("SELECT sighting_id, camera, user_id, distance FROM face_sightings").fetchall()
+
+    eventually(lambda: kept() == [(seen["sighting_id"], "door", seen["user_id"], 0.5)])
+
+
 async def test_what_is_no_portrait_is_refused_with_a_sentence(client: httpx.AsyncClient) -> None:
     assert await enrol(client, "u", picture()) == (422, {"detail": "No faces"})
     assert await enrol(client, "u", picture(1, 2)) == (422, {"detail": "Too many faces"})
@@ -280,8 +293,8 @@ def test_without_the_extension_one_sentence_is_said_and_the_others_go_on(
 
 @pytest.mark.skipif(not SAMPLE_FACES.is_dir(), reason="no photographs: a drawn face is none to dlib")
 async def test_real_pictures_through_a_child(railway: Railway) -> None:
-    pool = face_wiring.pool()
-    desk = FaceDesk(railway.database, railway.writer, RING, face_wiring.describer(pool), lambda: 0)
+    pool = children()
+    desk = FaceDesk(railway.database, railway.writer, RING, described_by(pool), lambda: 0)
     asked = Request({"type": "http", "method": "POST", "path": "/", "headers": []})
     president, other = str(uuid.uuid4()), str(uuid.uuid4())
     images = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in SAMPLE_FACES.iterdir()}

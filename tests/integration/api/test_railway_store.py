@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI
 
 from api.railway.app import Front, servers
 from api.railway.parts import Railway
@@ -29,6 +29,7 @@ from tests.drivers.deciding import RING, DecidingSite
 from tests.drivers.desk import app_of
 from tests.drivers.railway_office import anybody
 from tests.drivers.railway_shops import purchase
+from tests.drivers.railway_site import Tokens
 from tests.drivers.waiting import until
 
 TOPICS = ("railway.commands", "railway.events", "railway.purchases", "faces.commands")
@@ -37,16 +38,6 @@ S, FEED = "/store_api/v1", "/v1/railway/purchases"
 BUYERS, PIECES = 200, 10
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-class Tokens:
-    """Tells who a component is by its token, `STORE/<id>` or `ROBOT/<id>`; signing in has tests of its own."""
-
-    async def component(self, request: Request, client_type: str) -> str:
-        kind, _, one = request.headers.get("authorization", "").removeprefix("Bearer ").partition("/")
-        if kind != client_type:
-            raise HTTPException(401, "Invalid credentials")
-        return one
 
 
 def as_store(store_id: str) -> dict[str, str]:

@@ -44,6 +44,12 @@ async def test_a_good_token_says_who_asks_and_his_roles() -> None:
     assert person.by == f"openid:{THERE.user.subject}"
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\nb", "", None, 5])
+async def test_a_name_that_cannot_be_shown_is_not(name: Any) -> None:
+    person = await opened(THERE).person(THERE.token(preferred_username=name, name="Анна"))
+    assert person.name == "Анна"
+
+
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
 async def test_every_signature_that_is_taken(algorithm: str) -> None:
     there = OpenIdProvider(keys=[key(algorithm)])
@@ -66,16 +72,19 @@ def tampered() -> str:
     return f"{head}.{part(THERE.claims(realm_access={'roles': ['admin']}))}.{signature}"
 
 
-NOW = int(time.time())
+def now() -> int:
+    return int(time.time())
+
+
 BAD = {
     "another issuer": lambda: THERE.token(iss="https://evil.example/realms/ai_site"),
     "no issuer": lambda: THERE.token(iss=None),
     "made for another client": lambda: THERE.token(azp="shop"),
     "an audience in one word": lambda: THERE.token(azp="shop", aud="shop sensorium"),
-    "expired": lambda: THERE.token(exp=NOW - 120),
+    "expired": lambda: THERE.token(exp=now() - 120),
     "without an end": lambda: THERE.token(exp=None),
-    "not yet": lambda: THERE.token(nbf=NOW + 600),
-    "from the future": lambda: THERE.token(iat=NOW + 600),
+    "not yet": lambda: THERE.token(nbf=now() + 600),
+    "from the future": lambda: THERE.token(iat=now() + 600),
     "an endless number": lambda: THERE.token(exp=float("inf")),
     "without a subject": lambda: THERE.token(sub=None),
     "a subject that is no text": lambda: THERE.signed(THERE.claims() | {"sub": ["a"]}),
@@ -110,7 +119,7 @@ async def test_what_is_no_access_token_of_ours_is_refused(token: Callable[[], st
 
 
 async def test_clocks_may_be_a_little_apart_and_an_audience_may_be_added() -> None:
-    assert await opened(THERE).person(THERE.token(exp=NOW - 10))
+    assert await opened(THERE).person(THERE.token(exp=now() - 10))
     assert await opened(THERE, audiences=("web",)).person(THERE.token(azp="web"))
     assert await opened(THERE).person(THERE.token(azp=None, aud=["account", "sensorium"]))
 

@@ -15,6 +15,7 @@ from api.openid_flow import page_within
 from api.people_gate import Gate, Site
 from api.person_cookies import SESSION, Attempt, Cookies
 from api.railway.people import BySignature, ByUserinfo, person_of
+from api.route_rules import rule_of
 from api.routes import person_pages
 from api.routes.person_pages import Reception
 from producers.admission import Admission
@@ -110,11 +111,11 @@ async def test_the_question_to_the_provider_is_a_fresh_one() -> None:
 
 async def test_another_state_another_nonce_and_another_browser_are_refused() -> None:
     house = House()
-    answer = await house.approved(await house.asked())
-    for changed in (answer | {"state": "x"}, {"code": answer["code"]}, answer | {"iss": "https://evil.example"}):
-        refused = await house.browser.get("/ui/signed-in", params=changed)
+    for changed in ({"state": "x"}, {"state": ""}, {"iss": "https://evil.example"}, {"code": ""}, {"code": "x"}):
+        answer = await house.approved(await house.asked()) | changed
+        refused = await house.browser.get("/ui/signed-in", params=answer)
         assert refused.status_code == 400
-        await house.asked()
+    answer = await house.approved(await house.asked())
     assert (await house.client().get("/ui/signed-in", params=answer)).status_code == 400
 
     asked = await house.asked()
@@ -124,6 +125,27 @@ async def test_another_state_another_nonce_and_another_browser_are_refused() -> 
     other = await house.asked()
     assert (await house.browser.get("/ui/signed-in", params=stolen | {"state": other["state"]})).status_code == 400
     assert (await house.who())["name"] is None
+
+
+STRANGE = [
+    {"identity": {"aud": "shop"}}, {"identity": {"azp": "shop"}}, {"identity": {"aud": ["shop"]}},
+    {"identity": {"typ": "Bearer"}}, {"identity": {"iss": "https://evil.example"}}, {"identity": {"exp": 1}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changed", STRANGE)
+async def test_an_id_token_has_to_be_meant_for_us(changed: dict[str, Any]) -> None:
+    house = House()
+    house.there.changed = changed
+    assert (await house.enter()).status_code == 400
+
+
+@pytest.mark.parametrize("changed", [{"sub": "somebody-else"}, {"aud": "shop", "azp": "shop"}, {"exp": 1}])
+async def test_roles_of_another_access_token_do_not_count(changed: dict[str, Any]) -> None:
+    house = House(roles=("admin",))
+    house.there.changed = {"access": changed}
+    assert (await house.enter()).status_code == 303
+    assert (await house.who())["roles"] == []
 
 
 async def test_an_answer_counts_once_and_for_ten_minutes() -> None:
@@ -239,6 +261,8 @@ async def test_another_sites_page_reads_nothing_by_somebodys_cookie(headers: dic
     house = House()
     house.browser.cookies.set(SESSION, house.cookies.of_person(ANNA))
     assert (await house.browser.get("/v1/sessions", headers=headers)).status_code == status
+    said = (await house.browser.get("/ui/me", headers=headers)).json()
+    assert said["name"] == ("anna" if status == 200 else None)
 
 
 async def test_with_https_cookies_stay_there_and_have_a_name_nobody_else_can_set() -> None:
@@ -296,6 +320,22 @@ async def test_a_header_counts_before_a_cookie_and_neither_takes_from_admin_toke
     assert (await client.get("/v1/sessions", headers={"Authorization": BEARER + TOKEN})).json() == {"by": "token"}
     for bad in (house.there.token(exp=1), house.there.token(key()), "a.b.c"):
         assert (await client.get("/v1/sessions", headers={"Authorization": BEARER + bad})).status_code == 401
+
+
+ROUTES = [
+    ("GET", "/v1/live", "analyst"), ("GET", "/v1/sales/dialogues/x/audio", "analyst"), ("GET", "/stream/x", "security"),
+    ("PATCH", "/api/v1/admin/devices/x", "operator"), ("GET", "/api/v1/exports/reviews", "analyst operator"),
+    ("POST", "/face_api/v1/search", "security"), ("PATCH", "/base_api/admin/user/x/face", "security"),
+    ("POST", "/base_api/v1/admin/ticket", "operator"), ("PUT", "/base_api/admin/engineer_privileges", ""),
+    ("GET", "/base_api/user-provider/users/all", ""), ("POST", "/api/v1/users", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "roles"), ROUTES)
+def test_what_each_role_is_for(method: str, path: str, roles: str) -> None:
+    rule = rule_of(method, path)
+    assert rule is not None
+    assert rule.roles == {"admin", *roles.split()}
 
 
 # Passengers.

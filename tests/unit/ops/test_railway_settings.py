@@ -21,11 +21,12 @@ def test_every_variable_is_read() -> None:
             "AUTH_CODE_LENGTH": "64", "TICKET_CODE_LEN": "32", "AUTH_REQUEST_TIMEOUT": "5",
             "AUTH_SESSION_TIMEOUT": "60", "SYMBOLS_POOL": "abcdefghijklmnopqrstuvwxyz0123456789",
             "STATIC_PATH": "/srv/static", "FACE_MATCH_DISTANCE": "0.55", "FACE_WORKERS": "2",
+            "FACE_MODELS": "/srv/models",
         }
     )  # fmt: skip
     assert (settings.code_length, settings.ticket_code_length, settings.face_workers) == (64, 32, 2)
     assert (settings.challenge_s, settings.session_s, settings.face_distance) == (5.0, 60.0, 0.55)
-    assert str(settings.static_folder) == "/srv/static"
+    assert (str(settings.static_folder), str(settings.face_models)) == ("/srv/static", "/srv/models")
     assert settings.pool == "abcdefghijklmnopqrstuvwxyz0123456789"
 
 

@@ -8,11 +8,11 @@ from producers.answers import Refused
 HOME = Admission("s3cret", ["10.1.0.0/16", "fd00::/8"])
 
 
-def admitted(admission: Admission, peer: str | None, **headers: str) -> bool:
+def admitted(admission: Admission, peer: str | None, *, own_pages: bool = False, **headers: str) -> bool:
     scope = {"client": None if peer is None else (peer, 5)}
     raw = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}
     try:
-        admission.admit(scope, raw)
+        admission.admit(scope, raw, own_pages=own_pages)
     except Refused:
         return False
     return True
@@ -50,6 +50,14 @@ def test_strangers_need_one(peer: str):
         ({"x_forwarded_for": "garbage"}, False),
         ({"x_real_ip": "8.8.8.8"}, False),
         ({"x_real_ip": "10.1.0.9"}, True),
+        ({"forwarded": "for=8.8.8.8"}, False),
+        ({"forwarded": 'proto=https; For="[2001:db8::1]:4711";by=10.1.0.1'}, False),
+        ({"forwarded": "for=10.1.0.9, for=8.8.8.8:80, for=127.0.0.1"}, False),
+        ({"forwarded": "for=_hidden"}, False),
+        ({"forwarded": 'for=""'}, False),
+        ({"forwarded": "proto=https"}, False),
+        ({"forwarded": 'for=10.1.0.9;proto=http, for="[fd12::1]"'}, True),
+        ({"forwarded": "for=8.8.8.8", "x_forwarded_for": "10.1.0.9"}, False),
     ],
 )
 def test_a_proxy_on_this_machine_names_the_real_client(headers: dict[str, str], inside: bool):
@@ -114,3 +122,32 @@ def test_a_page_whose_name_was_bent_to_loopback_needs_the_token(host: str):
     assert admitted(NAMED, "10.1.0.9", host=host)
     assert admitted(NAMED, "127.0.0.1", host=host, x_forwarded_for="10.1.0.9"), "a proxy that keeps the Host"
     assert admitted(Admission(None, ["127.0.0.0/8"]), "127.0.0.1", host=host), "trusted by name of its network"
+
+
+PAGES = Admission("s3cret", ["10.1.0.0/16"], ["sensor"], ["http://localhost:3000"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, True),  # a device
+        ({"origin": "http://127.0.0.1:8000"}, True),
+        ({"origin": "http://127.0.0.1:9999"}, True),  # another page of this machine
+        ({"origin": "http://localhost:3000"}, True),
+        ({"origin": "https://elsewhere.example"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": "https://elsewhere.example", "authorization": "Bearer s3cret"}, True),
+        ({"origin": "https://public.example", "x-forwarded-host": "public.example"}, True),
+        ({"origin": "https://public.example", "sec-fetch-site": "same-origin"}, True),
+        ({"origin": "https://elsewhere.example", "sec-fetch-site": "cross-site"}, False),
+    ],
+)
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3"])
+def test_a_page_from_elsewhere_is_not_near_though_its_browser_is(address, headers, expected):
+    assert admitted(PAGES, address, own_pages=True, **{"host": "127.0.0.1:8000", **headers}) is expected
+    assert admitted(PAGES, address, **{"host": "127.0.0.1:8000", **headers}), "devices' routes: CORS keeps it apart"
+
+
+def test_pages_of_everybody_can_be_allowed():
+    everybody = Admission(None, (), (), ["*"])
+    assert admitted(everybody, "127.0.0.1", own_pages=True, host="localhost", origin="https://elsewhere.example")

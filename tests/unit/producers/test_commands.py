@@ -10,7 +10,7 @@ import pytest
 from producers.commands import CommandAnswer, Writer
 from producers.publisher import Message
 from schemas import examples, serde
-from schemas.errors import TransientFailure
+from schemas.errors import Overloaded, TransientFailure
 
 ASKED = examples.load("NamePoint")
 SEEN = examples.load("Reply") | {"author": "devices"}
@@ -57,6 +57,7 @@ async def test_a_command_is_answered_and_then_seen() -> None:
     assert answer == CommandAnswer(True, None, None, {"created_us": 1767258000000000}, seen=True)
     headers = dict(line.sent[0].headers)
     assert (headers["ce_id"], headers["fingerprint"], headers["reply-to"]) == (b"c", b"f", b"me")
+    assert headers["await-model"] == b"devices"
     assert (line.sent[0].topic, serde.decode(line.sent[0].value)) == ("devices.commands", ("NamePoint", ASKED))
     assert line.listening == {}
 
@@ -101,3 +102,18 @@ async def test_what_kafka_does_not_take_is_told_and_nothing_is_waited_for() -> N
         with pytest.raises(TransientFailure):
             await asyncio.wait_for(call("DeviceSeen", "d", examples.load("DeviceSeen"), await_model="devices"), 1)
     assert line.listening == {}
+
+
+async def test_of_too_many_commands_at_once_the_newest_is_not_sent() -> None:
+    """And there is room again when the others have ended, however they did."""
+    line = Line()
+    busy = Writer(line, line, deadline_s=0.05, most_under_way=2)  # pyright: ignore[reportArgumentType]
+    waiting = [asyncio.create_task(busy.command("NamePoint", "p", ASKED)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert len(line.sent) == 2
+    with pytest.raises(Overloaded):
+        await busy.command("NamePoint", "p", ASKED)
+    assert len(line.sent) == 2
+    assert [type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)] == [TransientFailure] * 2
+    line.heard = (("CommandAnswered", ANSWERED),)
+    assert (await busy.command("NamePoint", "p", ASKED)).accepted

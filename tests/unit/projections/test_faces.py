@@ -57,7 +57,7 @@ class Table(Transaction):
     def run(self, statement: str, *parameters: Any) -> int:
         verb = statement.split(maxsplit=1)[0]
         self.said.append((verb, parameters))
-        if verb == "INSERT" and len(parameters) == 9:
+        if "INTO faces" in statement:
             self.people[parameters[0]] = parameters[2]
         elif verb == "DELETE":
             self.people.pop(parameters[0], None)
@@ -181,3 +181,12 @@ def test_accesses_are_kept_as_they_are_told() -> None:
         body["access_id"], body["at_us"], "search", body["user_id"], "found", 0.5, "token", "faces.accesses", 0, 3
     )  # fmt: skip
     assert cast("Any", reading.table).people == {}
+
+
+def test_sightings_are_kept_as_the_stream_judged_them() -> None:
+    reading = Reading()
+    body = examples.load("FaceMatched")
+    reading.reads(event("FaceMatched", body, 3, topic="security.matches", partition=2))
+    ((_, row),) = reading.table.said
+    seen = (body["sighting_id"], body["seen_us"], "robot-1", "door", body["user_id"], 0.5)
+    assert row == (*seen, "security.matches", 2, 3)

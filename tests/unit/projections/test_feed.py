@@ -16,7 +16,9 @@ from schemas.errors import InvalidEvent, TransientFailure
 from schemas.record import Record
 from streams.log_reader import TopicPartition
 from tests.drivers.emotion_points import post
+from tests.drivers.memory_projection import Consumer
 
+ME = Consumer("me")
 POST = serde.encode("EmotionPointsRecorded", post())
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -79,7 +81,7 @@ def drain(feed: Feed) -> list[Batch]:
 
 def test_up_to_the_stops_in_order_and_no_further() -> None:
     log = Log({A: 100, B: 50})
-    batches = drain(Feed(log, "me", Names(), Limits(records=7), {A: 3, B: 0}, {A: 20, B: 11}))
+    batches = drain(Feed(log, ME, Names(), Limits(records=7), {A: 3, B: 0}, {A: 20, B: 11}))
     offsets = [[r.offset for batch in batches for r in batch.records if r.partition == p] for p in (0, 1)]
     assert offsets == [list(range(3, 20)), list(range(11))]
     ends: dict[TopicPartition, int] = {}
@@ -90,23 +92,23 @@ def test_up_to_the_stops_in_order_and_no_further() -> None:
 
 
 def test_nothing_to_read_ends_at_once() -> None:
-    assert drain(Feed(Log({A: 5}), "me", Names(), Limits(), {A: 5}, {A: 5})) == []
+    assert drain(Feed(Log({A: 5}), ME, Names(), Limits(), {A: 5}, {A: 5})) == []
 
 
 def test_a_marker_at_the_end_moves_the_position_without_a_record() -> None:
-    batches = drain(Feed(Log({A: 4}, gap=1), "me", Names(), Limits(), {A: 0}, {A: 5}))
+    batches = drain(Feed(Log({A: 4}, gap=1), ME, Names(), Limits(), {A: 0}, {A: 5}))
     assert [r.offset for batch in batches for r in batch.records] == [0, 1, 2, 3]
     assert batches[-1].ends == {A: 5}
 
 
 def test_an_outage_reaches_the_owner() -> None:
-    feed = Feed(Log({A: 4}, failure=TransientFailure("away")), "me", Names(), Limits(), {A: 0}, None)
+    feed = Feed(Log({A: 4}, failure=TransientFailure("away")), ME, Names(), Limits(), {A: 0}, None)
     with feed, pytest.raises(TransientFailure, match="away"):
         feed.get(5)
 
 
 def test_a_feed_that_nobody_reads_can_be_closed() -> None:
-    with Feed(Log({A: 10**6}), "me", Names(), Limits(records=1), {A: 0}, None) as feed:
+    with Feed(Log({A: 10**6}), ME, Names(), Limits(records=1), {A: 0}, None) as feed:
         assert feed.get(5) is not None
 
 
@@ -118,7 +120,7 @@ def test_poison_becomes_a_letter_and_what_is_meant_for_others_is_passed_over() -
         Record("t", 0, 3, 0, None, POST, (("redrive-to", b"me"),)),
         Record("t", 0, 4, 0, None, b"poison", (("redrive-to", b"other"),)),
     ]
-    batch = make_batch("me", Names(), records, {A: 5})
+    batch = make_batch(ME, Names(), records, {A: 5})
     assert batch.prepared == [0, 3]
     assert [record.offset for record, _ in batch.letters] == [1]
     assert batch.failure is None
@@ -128,13 +130,13 @@ def test_poison_becomes_a_letter_and_what_is_meant_for_others_is_passed_over() -
     "failure", [InvalidEvent("x"), ValueError("x"), OverflowError("x"), KeyError("x"), MemoryError()]
 )
 def test_what_cannot_be_laid_out_is_for_the_owner_to_split(failure: Exception) -> None:
-    batch = make_batch("me", Names(failure), [Record("t", 0, 0, 0, None, POST)], {A: 1})
+    batch = make_batch(ME, Names(failure), [Record("t", 0, 0, 0, None, POST)], {A: 1})
     assert (batch.failure, batch.prepared) == (failure, None)
 
 
 def test_a_programming_error_is_nobodys_dead_letter() -> None:
     with pytest.raises(AttributeError):
-        make_batch("me", Names(AttributeError("bug")), [Record("t", 0, 0, 0, None, POST)], {A: 1})
+        make_batch(ME, Names(AttributeError("bug")), [Record("t", 0, 0, 0, None, POST)], {A: 1})
 
 
 def test_a_reply_goes_to_who_asked() -> None:
@@ -163,6 +165,12 @@ def test_notices_name_sessions_until_they_are_too_many() -> None:
     assert json.loads(notice("m", many) or "") == {"model": "m", "many": True}
     cut = Effects(sessions={("d", "s")}, truncated={("t", 0): 4})
     assert json.loads(notice("m", cut) or "") == {"model": "m", "many": True}
+
+
+@pytest.mark.parametrize(("model", "replies"), [(b"emotion_logs", True), (b"another", False)])
+def test_only_the_read_model_that_is_waited_for_replies(model: bytes, replies: bool) -> None:
+    asked = (("correlation-id", b"c-1"), ("reply-to", b"gateway-7"), ("await-model", model))
+    assert (stored_reply("emotion_logs", Reply(Record("t", 1, 5, 0, None, None, asked))) is not None) is replies
 
 
 @pytest.mark.parametrize("name", ["correlation-id", "reply-to"])

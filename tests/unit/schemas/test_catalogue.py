@@ -131,3 +131,9 @@ def test_personal_fields_are_marked():
     points = json.loads(latest("EmotionPointsRecorded").text)
     marked = {field["name"] for field in points["fields"] if field.get("personal")}
     assert marked == {"valence", "arousal", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"}
+
+
+def test_what_is_kept_for_a_day_is_written_in_segments_of_an_hour():
+    """A segment that is being written is not deleted, whatever its age."""
+    assert TOPICS["faces.commands"].configs()["segment.ms"] == "3600000"
+    assert "segment.ms" not in TOPICS["railway.events"].configs()

@@ -76,6 +76,11 @@ def test_nobody_has_an_empty_name():
     given_passengers(added(empty)).when("AddPassenger", adding(other, once=True)).then(added(other))
 
 
+def test_what_is_not_said_is_nobodys_name():
+    none, silent = passenger(ANNA, name="None", username="None", email="None"), passenger(BORIS)
+    given_passengers(added(none)).when("AddPassenger", adding(silent, once=True)).then(added(silent))
+
+
 def test_a_change_takes_and_frees_names():
     moved = passenger(ANNA, email="new@example.org")
     case = given_passengers(added(A))
@@ -181,6 +186,16 @@ def test_names_whose_key_is_gone_are_free_and_their_passenger_can_still_be_remov
     case.when("RemovePassenger", {"user_id": ANNA} | BY).then(removed())
     emptied = passenger(BORIS, without, email="")
     case.when("ChangePassenger", emptied).then(("PassengerChanged", emptied | AT))
+
+
+def test_a_mark_lives_as_long_as_the_key_that_sealed_its_name():
+    """Also one that was made while a newer key was there already."""
+    newer, later = KeyRing({**RING.keys, "k2": bytes(32)}, "k2"), KeyRing({"k2": bytes(32)}, "k2")
+    state = given_passengers(added(A), ring=newer).state
+    case = given_passengers(ring=later)
+    case.state = state
+    again = passenger(BORIS, later, username="anna")
+    case.when("AddPassenger", adding(again)).then(added(again))
 
 
 def test_what_cannot_be_read_is_refused():

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from api.railway.face_desk import FaceOptions
-from ops import face_wiring
 from streams.workers import BadInput, NotNow
 from streams.workers.faces import Found, largest_first, models_folder, open_worker, without_doubles
 from tests.drivers import face_pairs
@@ -20,7 +19,7 @@ from tests.drivers.face_pairs import AS_IT_IS, PEOPLE, encoded
 from tests.drivers.pictures import SAMPLE_FACES, drawn_face
 
 photographs = pytest.mark.skipif(not SAMPLE_FACES.is_dir(), reason="no sample photographs")
-THRESHOLD = face_wiring.MATCH_DISTANCE
+THRESHOLD = FaceOptions().match_distance
 SOME = (AS_IT_IS, "half as bright", "JPEG quality 30")
 
 
@@ -113,10 +112,6 @@ def test_no_two_people_match_and_all_pictures_of_a_person_do() -> None:
     assert min(other) - THRESHOLD > 0.1, "with room to strangers"
     for variant in SOME:
         assert max(face_pairs.from_original(samples, variant)) < (0.3 if variant != AS_IT_IS else 1e-6)
-
-
-def test_the_desk_and_the_stream_judge_alike() -> None:
-    assert FaceOptions().match_distance == THRESHOLD
 
 
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

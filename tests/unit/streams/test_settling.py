@@ -189,3 +189,9 @@ def test_an_answer_goes_to_who_asked_for_it_with_the_place_to_wait_for():
     assert body["positions"] == [{"topic": place.topic, "partition": 0, "offset": 7}]
     assert answered("c", Answer("", "", True), command(7, device())) is None
     assert answered("c", Answer("", "", True), command(7, device(), reply_to=b"m" * 300, correlation_id=b"x")) is None
+
+
+def test_what_settles_a_command_says_who_waits_for_which_read_model() -> None:
+    asked = command(7, device(), reply_to=b"me", correlation_id=b"x", await_model=b"devices")
+    headers = dict(settle(DEVICES, empty(), [asked]).messages[-1].headers)
+    assert (headers["reply-to"], headers["correlation-id"], headers["await-model"]) == (b"me", b"x", b"devices")

@@ -79,8 +79,9 @@ async def test_engineers_are_created_listed_and_deleted(http: httpx.AsyncClient)
 async def test_a_retry_with_its_key_creates_one_engineer(http: httpx.AsyncClient):
     key = {"Idempotency-Key": "k1"}
     assert await engineer(http, **key) == await engineer(http, **key)
-    other = await http.post("/admin/engineer", json={"login": "ivan", "password": "secret"}, headers=key)
-    assert other.status_code == 409
+    for changed in ({"login": "ivan"}, {"password": "other"}):
+        other = await http.post("/admin/engineer", json={"login": "eva", "password": "secret"} | changed, headers=key)
+        assert other.status_code == 409
     assert (await http.get("/admin/engineers")).json()["total"] == 1
 
 

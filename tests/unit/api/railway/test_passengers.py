@@ -123,6 +123,23 @@ async def test_who_cannot_have_the_face_after_all_is_removed(
     assert office.events == ["PassengerAdded", "PassengerRemoved"]
 
 
+async def test_who_cannot_even_be_removed_is_told_of_in_the_log(
+    base: httpx.AsyncClient,
+    office: Office,
+    faces: Faces,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(*_: object) -> None:
+        office.failure = TransientFailure("Kafka is away")
+        raise Unavailable("Faces cannot be looked at now.")
+
+    monkeypatch.setattr(faces, "enrol", fails)
+    answer = await base.post("/admin/user", json={"name": "Анна", "face": "anna"})
+    assert answer.status_code == 503
+    assert next(iter(office.users)) in caplog.text
+
+
 async def test_a_key_lets_a_request_be_finished_later(
     base: httpx.AsyncClient, faces: Faces, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,9 @@ async def test_a_retry_with_its_key_gets_the_first_code(base: httpx.AsyncClient,
     assert (await base.get("/admin/tickets")).json()["total"] == 1
     other = await base.post("/admin/ticket", json=body | {"place_number": 1}, headers=key)
     assert other.status_code == 409
+    await base.delete(f"/admin/ticket/{first['id']}")
+    gone = await base.post("/admin/ticket", json=body, headers=key)
+    assert (gone.status_code, gone.json()) == (404, {"detail": "Ticket not found"})
 
 
 async def test_a_robot_needs_its_token(base: httpx.AsyncClient) -> None:
@@ -235,6 +238,13 @@ async def test_a_conductor_asks(base: httpx.AsyncClient, anna: str, by: str) -> 
     verdicts = [answer["verdict"] for answer in await asyncio.gather(*[asked(base, CHECK, marking) for _ in range(3)])]
     assert sorted(verdicts) == ["used", "used", "valid"]
     assert await asked(base, CHECK, ON_TRAIN | who) == {"verdict": "used"} | shown
+
+
+async def test_a_check_that_is_sent_again_is_told_what_was_told_first(base: httpx.AsyncClient, anna: str) -> None:
+    marking = ON_TRAIN | {"code": (await issued(base, anna))["code"], "mark_as_used": True}
+    keys = ({"Idempotency-Key": "first"}, {"Idempotency-Key": "first"}, {"Idempotency-Key": "second"}, {})
+    answers = [await base.post(CHECK, json=marking, headers=AS_ROBOT | key) for key in keys]
+    assert [answer.json()["verdict"] for answer in answers] == ["valid", "valid", "used", "used"]
 
 
 async def test_a_conductor_finds_nobody(base: httpx.AsyncClient, anna: str) -> None:

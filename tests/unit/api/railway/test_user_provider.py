@@ -140,3 +140,15 @@ async def test_only_administrators_are_let_in(office: Office) -> None:
         for method, path in routes:
             answer = await client.request(method, f"/base_api{USERS}/{path}".rstrip("/"), json={})
             assert answer.status_code == 401, (method, path)
+
+
+async def test_another_password_under_the_same_key_is_another_request(base: httpx.AsyncClient, office: Office) -> None:
+    key = {"Idempotency-Key": "k"}
+    first, again = [await base.post(USERS, json=ANNA, headers=key) for _ in range(2)]
+    other = await base.post(USERS, json=ANNA | {"password": "other"}, headers=key)
+    assert (first.status_code, again.json(), other.status_code) == (200, first.json(), 409)
+    path = f"{USERS}/{first.json()['id']}"
+    said = [await base.patch(path, json={"password": word}, headers=key) for word in ("new", "new", "newer")]
+    assert [answer.status_code for answer in said] == [200, 200, 409]
+    assert await valid(base, first.json()["id"], "new") == {"valid": True}
+    assert len(office.users) == 1
