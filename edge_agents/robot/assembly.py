@@ -21,6 +21,7 @@ from edge_agents.robot.errors import BadAnswer, Refused, RobotError, ServerAway
 from edge_agents.robot.hands import Doing, Hands, Wired
 from edge_agents.robot.hardware.board import Board, opener
 from edge_agents.robot.hardware.lines import Line
+from edge_agents.robot.hardware.track import WAGON, Track, load
 from edge_agents.robot.keys import KeyFiles
 from edge_agents.robot.robot import Face, Robot
 from edge_agents.robot.servers import Servers
@@ -44,6 +45,7 @@ class Parts:
     servers: Servers
     watch: Watch
     boards: list[Board]
+    track: Track
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list["Callable[[], Awaitable[None]]"])
 
 
@@ -125,7 +127,8 @@ async def running(
         eye.start()
         stack.callback(eye.stop)
         _begin(settings, console, watch, use)
-        parts = Parts(robot, hands, eye, console, signing, servers, watch, boards)
+        track = load(settings.track_map) if settings.track_map else WAGON
+        parts = Parts(robot, hands, eye, console, signing, servers, watch, boards, track)
         try:
             yield parts
         finally:
