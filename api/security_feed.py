@@ -65,6 +65,11 @@ class Feed:
             await asyncio.gather(self._pump, return_exceptions=True)
             self._pump = None
 
+    @property
+    def readers(self) -> int:
+        """How many there are just now."""
+        return self._clients
+
     def enter(self) -> None:
         """Take one more reader in. Raises Overloaded."""
         if self._clients >= self._most:

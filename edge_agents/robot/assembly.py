@@ -21,6 +21,7 @@ from edge_agents.robot.errors import BadAnswer, Refused, RobotError, ServerAway
 from edge_agents.robot.hands import Doing, Hands, Wired
 from edge_agents.robot.hardware.board import Board, opener
 from edge_agents.robot.hardware.lines import Line
+from edge_agents.robot.hardware.track import WAGON, Track, load
 from edge_agents.robot.keys import KeyFiles
 from edge_agents.robot.robot import Face, Robot
 from edge_agents.robot.servers import Servers
@@ -44,6 +45,7 @@ class Parts:
     servers: Servers
     watch: Watch
     boards: list[Board]
+    track: Track
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list["Callable[[], Awaitable[None]]"])
 
 
@@ -59,22 +61,23 @@ async def run(settings: RobotSettings, stop: asyncio.Event, screen_of: Callable[
             parts.robot.face = screen_of(parts)
         lines = LineInput(sys.stdin.fileno(), parts.console.line, parts.console.close) if sys.stdin else None
         parts.console.greet()
-        if lines is None:
-            parts.console.close()
-        else:
-            lines.start()
         try:
-            await attend(parts, stop)
+            await attend(parts, stop, parts.console.close if lines is None else lines.start)
         finally:
             if lines is not None:
                 lines.stop()
 
 
-async def attend(parts: Parts, stop: asyncio.Event) -> None:
-    """Sign in, then work until `stop` is set. Raises RobotError when signing in is out of the question."""
+async def attend(parts: Parts, stop: asyncio.Event, listen: Callable[[], None] = lambda: None) -> None:
+    """Sign in, then work until `stop` is set. Raises RobotError when signing in is out of the question.
+
+    `listen` begins to read the console once the sign-in has put its questions: the first lines answer those.
+    """
     signing = asyncio.ensure_future(signed_in(parts.signing))
     stopping = asyncio.ensure_future(stop.wait())
     try:
+        await asyncio.sleep(0)
+        listen()
         await asyncio.wait((signing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if signing.done():
             signing.result()
@@ -124,7 +127,8 @@ async def running(
         eye.start()
         stack.callback(eye.stop)
         _begin(settings, console, watch, use)
-        parts = Parts(robot, hands, eye, console, signing, servers, watch, boards)
+        track = load(settings.track_map) if settings.track_map else WAGON
+        parts = Parts(robot, hands, eye, console, signing, servers, watch, boards, track)
         try:
             yield parts
         finally:
@@ -164,9 +168,11 @@ def _servers(settings: RobotSettings, connection: Connection, signing: SignIn) -
 async def _ask_engineer(console: Console, why: str) -> Credentials | None:
     """Ask on the console; a terminal does not show the password."""
     say(f"\nAn engineer has to sign the robot in: {why}.")
-    login = await console.ask("Engineer's login")
+    # Both at once: what was typed ahead answers the second question, and is no command.
+    asked = console.ask("Engineer's login"), console.ask("Engineer's password")
+    login = await asked[0]
     with unseen(sys.stdin):
-        password = None if login is None else await console.ask("Engineer's password")
+        password = await asked[1]
     return None if login is None or password is None else (login, password)
 
 

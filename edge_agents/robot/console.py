@@ -118,7 +118,7 @@ class Console:
         self._say = say
         self._happen = happen
         self._talk = Talk()
-        self._asked: deque[asyncio.Future[str | None]] = deque()
+        self._asked: deque[tuple[str, asyncio.Future[str | None]]] = deque()
         self.closed = False
 
     def greet(self) -> None:
@@ -130,9 +130,11 @@ class Console:
         if self.closed:
             return
         while self._asked:
-            asked = self._asked.popleft()
+            _, asked = self._asked.popleft()
             if not asked.done():
                 asked.set_result(text.strip())
+                if self._asked:
+                    self._say(f"{self._asked[0][0]}: ")
                 return
         self._talk, event, answer = hear(self._talk, text)
         if event is not None:
@@ -140,19 +142,21 @@ class Console:
         if not self.closed:
             self._say(f"{answer}\n{prompt(self._talk)}" if answer else prompt(self._talk))
 
-    async def ask(self, question: str) -> str | None:
-        """What is typed next; None when nobody can type any more."""
-        if self.closed:
-            return None
+    def ask(self, question: str) -> asyncio.Future[str | None]:
+        """What is typed next, after the answers to questions asked before; None when nobody can type any more."""
         asked: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._asked.append(asked)
-        self._say(f"\n{question}: ")
-        return await asked
+        if self.closed:
+            asked.set_result(None)
+            return asked
+        self._asked.append((question, asked))
+        if len(self._asked) == 1:
+            self._say(f"{question}: ")
+        return asked
 
     def close(self) -> None:
         """Nothing more is heard: the input has ended, or Stop config was commanded."""
         self.closed = True
-        for asked in self._asked:
+        for _, asked in self._asked:
             if not asked.done():
                 asked.set_result(None)
         self._asked.clear()

@@ -103,9 +103,12 @@ class RobotSettings:
 def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> RobotSettings:
     """Settings from flags (`given`, None means not given), then variables, then defaults.
 
-    SENSORIUM_PORT names this machine's servers, unless they are named themselves. Raises RobotError naming the setting whose value cannot be used.
+    SENSORIUM_PORT names this machine's servers, unless they are named themselves.
+
+    Raises:
+        RobotError: a setting's value cannot be used, and which.
     """
-    values = {name: value for name, value in (given or {}).items() if value is not None}
+    values: dict[str, Any] = {name: value for name, value in (given or {}).items() if value is not None}
     source = os.environ if environment is None else environment
     for name, kind in kinds().items():
         text = source.get(variable(name), "")

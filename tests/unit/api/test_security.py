@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.drivers.desk import app_of
 from tests.drivers.faces import vector
 from tests.drivers.security import CAMERA, THIEF, sighting, watch_details
 from tests.drivers.security_office import Office
+from tests.drivers.serving import served
 from tests.drivers.waiting import until
 
 BEGIN = datetime.fromtimestamp(AT_US / 1_000_000, UTC)
@@ -374,3 +376,20 @@ async def test_a_hub_tells_at_once_who_wants_to_know() -> None:
     await until(lambda: heard == ["security", "faces", "security", "faces"])
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_who_goes_away_gives_the_place_back(security: Security, office: Office) -> None:
+    own = replace(security, feed=Feed(office, office))  # of the server's own loop
+    with served(app_of(security_alerts.build(own))) as base:
+        async with httpx.AsyncClient(base_url=base, headers=TOKEN) as far:
+            async with far.stream("GET", "/v1/security/live", params={"after": "-1"}) as answer:
+                assert answer.headers["content-type"].startswith("text/event-stream")
+                lines = answer.aiter_lines()
+                assert [await anext(lines) for _ in range(4)][2:] == ["id: -1", "event: online"]
+                assert own.feed.readers == 1
+            await until(lambda: own.feed.readers == 0)
+            assert (await far.get("/v1/security/live", headers={"authorization": ""})).status_code == 401
+            office.outage = Unavailable("away")
+            assert (await far.get("/v1/security/live")).status_code == 503
+            assert own.feed.readers == 0
+            office.outage = None

@@ -72,13 +72,12 @@ def test_the_menu_is_the_contract_s() -> None:
 async def test_a_question_takes_the_next_line_and_a_closed_console_answers_nobody() -> None:
     happened: list[events.Event] = []
     console = Console(lambda _: None, happened.append)
-    asking = asyncio.ensure_future(console.ask("Login"))
-    await asyncio.sleep(0)
-    console.line(" eva ")
-    assert await asking == "eva"
+    login, password = console.ask("Login"), console.ask("Password")
+    for line in (" eva ", "2"):
+        console.line(line)
+    assert (await login, await password) == ("eva", "2")
     console.line("2")
-    asking = asyncio.ensure_future(console.ask("Password"))
-    await asyncio.sleep(0)
+    asking = console.ask("Password")
     console.close()
     assert await asking is None
     assert await console.ask("Anything") is None
