@@ -29,7 +29,7 @@ from tests.drivers.waiting import until
 
 TOPICS = (
     "railway.commands", "railway.events", "railway.purchases",
-    "faces.commands", "faces.events", "faces.gallery", "faces.accesses",
+    "faces.commands", "faces.events", "faces.gallery", "faces.accesses", "security.matches",
 )  # fmt: skip
 MODELS = ("railway_passengers", "railway_places", "railway_access", "railway_stores", "railway_accounts", "faces")
 PERSON = "X-Person"
