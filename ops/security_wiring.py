@@ -5,43 +5,39 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from ops import railway_wiring
+from ops.railway_wiring import Trains
 from ops.settings import Settings
-from schemas.envelope import KeyRing
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from api.app import Api
-    from api.railway.face_desk import Describe
-    from producers.admission import Admission
     from producers.commands import Writer
 
 
 def install(
-    settings: Settings,
-    keyring: KeyRing,
-    app: FastAPI,
-    answers: Api,
-    writer: Writer,
-    admission: Admission,
-    describe: Describe,
+    settings: Settings, app: FastAPI, answers: Api, writer: Writer, trains: Trains
 ) -> Callable[[], Awaitable[None]]:
-    """Put security's routes into an app, at their own path and under `/api`; what closes them."""
-    from api.admitting import admits
+    """Put security's routes into an app, at their own path and under `/api`; what closes them.
+
+    Faces are found by the railway's children, and whoever may see the railway's faces may see alerts.
+    """
     from api.routes import security_alerts, security_cameras, security_devices, security_people
     from api.security import Security
     from api.security_feed import Feed
     from producers.pictures import Pictures
 
+    railway = trains.parts
     parts = Security(
         answers.database,
         writer,
-        keyring,
+        railway.keyring,
         Feed(answers.database, answers.hub),
-        admin=admits(admission),
-        biometrics=admits(admission, only_named=True),
-        describe=describe,
-        pictures=Pictures(settings.audio_folder, days=30.0),
+        admin=railway.admin,
+        biometrics=railway.biometrics or railway.admin,
+        describe=railway_wiring.describer(trains.children),
+        pictures=Pictures(settings.audio_folder),
         zone=settings.site_timezone,
     )
     for routes in (security_devices, security_cameras, security_people, security_alerts):

@@ -148,10 +148,7 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     if door and writer and answers:
         app.include_router(scenarios.build(answers.database, writer, admits(door.admission)))
         if trains:
-            describe = railway_wiring.describer(trains.children)
-            closes.append(
-                security_wiring.install(settings, keyring(settings), app, answers, writer, door.admission, describe)
-            )
+            closes.append(security_wiring.install(settings, app, answers, writer, trains))
     if door:
         front = compose(door, app, page if answers else None)
         return people.gated(trains.in_front_of(front, app) if trains else front)

@@ -40,9 +40,14 @@ _WAITING: Final = 8
 def build(security: Security) -> APIRouter:
     """The routes for devices and consoles of this network."""
     router = APIRouter(tags=["security"])
-    read_window, read_sighting = reads(Window, largest=_BODY), reads(Sighting, largest=_SIGHTING_BODY)
+    _add_deviance(router, security)
+    _add_sightings(router, security)
+    return router
+
+
+def _add_deviance(router: APIRouter, security: Security) -> None:
     admin: Any = Depends(security.admin)
-    looking = asyncio.Semaphore(_WAITING)
+    read_window = reads(Window, largest=_BODY)
 
     @router.post("/v1/deviance", summary="How agitated a window of frames was", openapi_extra=documented(Window))
     async def deviance(request: Request, by: str | None = admin) -> dict[str, Any]:
@@ -68,6 +73,12 @@ def build(security: Security) -> APIRouter:
         if camera is None and window.camera is not None:
             await _introduce(security, window, by)
         return {"ok": True, "id": score_id, "frame": frame}
+
+
+def _add_sightings(router: APIRouter, security: Security) -> None:
+    admin: Any = Depends(security.admin)
+    read_sighting = reads(Sighting, largest=_SIGHTING_BODY)
+    looking = asyncio.Semaphore(_WAITING)
 
     @router.post("/v1/security/sightings", summary="Whose faces are in a picture", openapi_extra=documented(Sighting))
     async def sightings(request: Request, by: str | None = admin) -> dict[str, Any]:
@@ -96,8 +107,6 @@ def build(security: Security) -> APIRouter:
             await _appended(security, "FaceSeen", device_id, record, sighting_id)
             sent.append(sighting_id)
         return {"faces": len(sent), "sightings": sent}
-
-    return router
 
 
 async def _camera(security: Security, camera_id: str) -> Mapping[str, Any] | None:

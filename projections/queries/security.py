@@ -69,8 +69,9 @@ async def alert(connection: Connection, alert_id: str) -> Row | None:
     rows = await _all(connection, f"{_ALERTS} WHERE a.alert_id = %(alert_id)s", alert_id=alert_id)
     if not rows:
         return None
-    told = "SELECT at, event, details::text AS details, by FROM alert_sightings WHERE alert_id = %(alert_id)s"
-    newest = f"SELECT * FROM ({told} ORDER BY kafka_offset DESC LIMIT 500) AS t ORDER BY at"  # noqa: S608
+    columns = "at, event, details::text AS details, by, kafka_offset"
+    told = f"SELECT {columns} FROM alert_sightings WHERE alert_id = %(alert_id)s"  # noqa: S608
+    newest = f"SELECT * FROM ({told} ORDER BY kafka_offset DESC LIMIT 500) AS t ORDER BY kafka_offset"  # noqa: S608
     return rows[0] | {"events": await _all(connection, newest, alert_id=alert_id)}
 
 
