@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 import httpx
 import jwt
 
+from api.doors import ROLES
 from api.openid_keys import FAMILIES, Document, Keys, NotSignedIn, Patience, ProviderAway
-from api.roles import ROLES
 
 __all__ = ["Document", "NotSignedIn", "OpenIdOptions", "Person", "Provider", "ProviderAway", "looks_signed"]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from api.roles import TABLE, Rule
+from api.doors import Rule
+from api.roles import TABLE
 
 _ALIAS: Final = re.compile(r"^(?:/api(?=/v1/)|(/(?:base|store|face)_api)/v1(?=/))")
 _PARAMETER: Final = re.compile(r"\\{\w+(:path)?\\}")

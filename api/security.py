@@ -43,7 +43,7 @@ def _now() -> datetime:
 class Security:
     """Everything but the routes.
 
-    `admin` guards what cameras send and how they are configured, `biometrics` whatever tells of people (who has
+    `devices` guards what cameras send, `admin` how they are configured, `biometrics` whatever tells of people (who has
     ADMIN_TOKEN or a role). Without `describe` no faces are looked for, without `pictures` no key frames are kept. A
     time without an offset, and a schedule, are those of `zone` (IANA).
     """
@@ -52,6 +52,7 @@ class Security:
     writer: Writer
     keyring: KeyRing
     feed: Feed
+    devices: Admits
     admin: Admits
     biometrics: Admits
     describe: Describe | None = None

@@ -21,7 +21,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBearer
 
 from api.admitting import BY_TOKEN, visiting
-from api.roles import ADMIN
+from api.doors import ADMIN
 from projections.queries import users
 from projections.queries.database import Database
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from api.roles import ROLES
+from api.doors import ROLES
 from ops import variables
 from ops.errors import OperatorError
 

@@ -105,9 +105,10 @@ def table(settings: Settings, keyring: KeyRing, names: tuple[str, ...]) -> tuple
 
 def _options(settings: Settings, keyring: KeyRing) -> Options:
     from streams.doubts import Doubts
-    from streams.processors import dialogues
+    from streams.processors import deviance_signals, dialogues
     from streams.topology import Options
     from streams.upsell.prefilter import Prefilter
+    from streams.vision.signals import Rule
 
     voice, asr, analysis = settings.sales.voice, settings.sales.asr, settings.sales.analysis
     prefilter = Prefilter(analysis.prefilter, analysis.prefilter_characters, analysis.prefilter_s)
@@ -130,6 +131,7 @@ def _options(settings: Settings, keyring: KeyRing) -> Options:
         prefilter=replace(prefilter, markers=analysis.markers) if analysis.markers else prefilter,
         asr_models=(asr.model_fast, asr.model_accurate),
         analyst=analysis.model if analysis.api_key else "rules-v1",
+        deviance=deviance_signals.Thresholds(Rule(settings.vision.deviance_on, settings.vision.deviance_off)),
         ring=keyring,
     )
 

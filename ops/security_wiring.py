@@ -23,6 +23,7 @@ def install(
 
     Faces are found by the railway's children, and whoever may see the railway's faces may see alerts.
     """
+    from api.railway.sessions import near_or_robot
     from api.routes import security_alerts, security_cameras, security_devices, security_people
     from api.security import Security
     from api.security_feed import Feed
@@ -34,10 +35,11 @@ def install(
         writer,
         railway.keyring,
         Feed(answers.database, answers.hub),
+        devices=near_or_robot(railway),
         admin=railway.admin,
         biometrics=railway.biometrics or railway.admin,
         describe=railway_wiring.describer(trains.children),
-        pictures=Pictures(settings.audio_folder),
+        pictures=Pictures(settings.audio_folder, days=settings.vision.picture_days),
         zone=settings.site_timezone,
     )
     for routes in (security_devices, security_cameras, security_people, security_alerts):

@@ -25,6 +25,9 @@ class VisionSettings:
     `video` is a file, a camera's number or an address, for scenarios that name no source. An assignment stands for
     `lease_s` without a heartbeat; a free runner asks every `poll_s`. A source that does not answer is tried for
     `absent_s`. `look`: how to look at frames, as far as it is set (`streams.vision.looking.Looking` has the rest).
+
+    A signal of deviance begins at a score of `deviance_on` and ends below `deviance_off`, unless its camera is set
+    otherwise; key frames are kept for `picture_days`.
     """
 
     runner_id: str = ""
@@ -35,11 +38,18 @@ class VisionSettings:
     frames: int = 1
     threads: int = 1
     memory_bytes: int = 3 << 30
+    deviance_on: float = 0.5
+    deviance_off: float = 0.25
+    picture_days: float = 30.0
     look: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def read(env: Mapping[str, str]) -> VisionSettings:
     """The settings in an environment (values stripped, empty ones left out). OperatorError names the bad variable."""
+    on = variables.number(env, "DEVIANCE_ON", 0.5, 0.01, 1)
+    off = variables.number(env, "DEVIANCE_OFF", min(0.25, on), 0, 1)
+    if off > on:
+        raise OperatorError(f"DEVIANCE_OFF={off:g} is above DEVIANCE_ON={on:g}: a signal would end before it begins.")
     return VisionSettings(
         runner_id=env.get("RUNNER_ID") or f"{socket.gethostname()}-{os.getpid()}",
         video=env.get("VIDEO_PATH") or first_video(Path(TEST_VIDEOS)),
@@ -49,6 +59,9 @@ def read(env: Mapping[str, str]) -> VisionSettings:
         frames=int(variables.number(env, "RUNNER_FRAMES", 1, 1, 100_000)),
         threads=int(variables.number(env, "VISION_THREADS", 1, 1, 64)),
         memory_bytes=int(variables.number(env, "VISION_MEMORY_MB", 3072, 256, 1 << 20)) << 20,
+        deviance_on=on,
+        deviance_off=off,
+        picture_days=variables.number(env, "PICTURE_RETENTION_DAYS", 30.0, 1 / 24, 36_500),
         look=_look(env),
     )
 

@@ -134,8 +134,8 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
     trains = None
     if door and writer and answers:
         door.neighbours = lambda: {"db": answers.hub.listening}
-        person = people.passengers(answers.database)
-        trains = railway_wiring.trains(settings, keyring(settings), answers.database, writer, door.admission, person)
+        passenger = people.passengers(answers.database)
+        trains = railway_wiring.trains(settings, keyring(settings), answers.database, writer, door.admission, passenger)
         closes.append(trains.close)
 
     app = FastAPIOffline(title="Sensorium", version="1", lifespan=partial(_lifespan, door, answers, closes))
@@ -145,14 +145,12 @@ def front_app(settings: Settings, *, with_gateway: bool = True, with_api: bool =
         app.router.routes += [Route(path, asr) for path in ASR_PATHS]
     if answers:
         install(app, answers)
-    if door and writer and answers:
+    front = compose(door, app, page if answers else None) if door else with_cors(app, Cors(settings.cors_origins))
+    if door and answers and writer and trains:
         app.include_router(scenarios.build(answers.database, writer, admits(door.admission)))
-        if trains:
-            closes.append(security_wiring.install(settings, app, answers, writer, trains))
-    if door:
-        front = compose(door, app, page if answers else None)
-        return people.gated(trains.in_front_of(front, app) if trains else front)
-    return people.gated(with_cors(app, Cors(settings.cors_origins)))
+        closes.append(security_wiring.install(settings, app, answers, writer, trains))
+        front = trains.in_front_of(front, app)
+    return people.gated(front)
 
 
 @asynccontextmanager

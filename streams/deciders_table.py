@@ -12,51 +12,26 @@ from streams.topology import StateCodec
 
 
 def deciders(keyring: KeyRing) -> tuple[Decider[Any], ...]:
-    """Every decider; `keyring` opens what is sealed."""
-    decide_users, evolve_users = users.decider(keyring)
-    decide_faces, evolve_faces = faces.decider(keyring)
+    """Every decider (name, topics of commands and events, functions, state); `keyring` opens what is sealed."""
     return (
         Decider(
-            name="devices",
-            commands="devices.commands",
-            events="devices.events",
-            decide=devices.decide,
-            evolve=devices.evolve,
-            state=StateCodec(devices.State, version=1),
-            announce=devices.announce,
+            "devices", "devices.commands", "devices.events", devices.decide, devices.evolve,
+            StateCodec(devices.State, version=1), devices.announce,
         ),
         Decider(
-            name="users",
-            commands="users.commands",
-            events="users.events",
-            decide=decide_users,
-            evolve=evolve_users,
-            state=StateCodec(users.State, version=1),
+            "users", "users.commands", "users.events", *users.decider(keyring), StateCodec(users.State, version=1)
         ),
         railway.decider(keyring),
         Decider(
-            name="faces",
-            commands="faces.commands",
-            events="faces.events",
-            decide=decide_faces,
-            evolve=evolve_faces,
-            state=StateCodec(faces.State, version=1),
-            announce=faces.announce,
+            "faces", "faces.commands", "faces.events", *faces.decider(keyring), StateCodec(faces.State, version=1),
+            faces.announce,
         ),
         Decider(
-            name="scenarios",
-            commands="scenarios.commands",
-            events="scenarios",
-            decide=scenarios.decide,
-            evolve=scenarios.evolve,
-            state=StateCodec(scenarios.State, version=1),
+            "scenarios", "scenarios.commands", "scenarios", scenarios.decide, scenarios.evolve,
+            StateCodec(scenarios.State, version=1),
         ),
         Decider(
-            name="security",
-            commands="security.commands",
-            events="security.threats",
-            decide=security.decide,
-            evolve=security.evolve,
-            state=StateCodec(security.State, version=1),
+            "security", "security.commands", "security.threats", security.decide, security.evolve,
+            StateCodec(security.State, version=1),
         ),
-    )
+    )  # fmt: skip

@@ -11,13 +11,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Final, cast
 
 from fastapi import HTTPException, Request
 from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
 
-from api.railway.parts import Railway
+from api.railway.parts import Admits, Railway
 from api.railway.session_look_ups import LookUps, Session
 from schemas.errors import SensoriumError
 
@@ -63,6 +64,24 @@ def store_of(railway: Railway) -> Component:
         return await sessions.component(request, STORE)
 
     return Shown(store)
+
+
+def near_or_robot(railway: Railway) -> Admits:
+    """A dependency that lets in whom `railway.admin` lets in, and robots that signed in, whose id it gives."""
+    sessions = sessions_of(railway)
+
+    async def admitted(request: Request) -> str | None:
+        try:
+            return await railway.admin(request)
+        except HTTPException as refused:
+            if refused.status_code != HTTPStatus.UNAUTHORIZED:
+                raise
+            try:
+                return await sessions.component(request, ROBOT)
+            except HTTPException as unknown:
+                raise refused from unknown
+
+    return admitted
 
 
 def invalid_credentials() -> HTTPException:

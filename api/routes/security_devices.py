@@ -46,11 +46,11 @@ def build(security: Security) -> APIRouter:
 
 
 def _add_deviance(router: APIRouter, security: Security) -> None:
-    admin: Any = Depends(security.admin)
+    device: Any = Depends(security.devices)
     read_window = reads(Window, largest=_BODY)
 
     @router.post("/v1/deviance", summary="How agitated a window of frames was", openapi_extra=documented(Window))
-    async def deviance(request: Request, by: str | None = admin) -> dict[str, Any]:
+    async def deviance(request: Request, by: str | None = device) -> dict[str, Any]:
         """Take the score of a window in; sent again it is the same one. Answered when the log has it.
 
         A picture is kept under the address that is answered as `frame`, for a time.
@@ -76,12 +76,12 @@ def _add_deviance(router: APIRouter, security: Security) -> None:
 
 
 def _add_sightings(router: APIRouter, security: Security) -> None:
-    admin: Any = Depends(security.admin)
+    device: Any = Depends(security.devices)
     read_sighting = reads(Sighting, largest=_SIGHTING_BODY)
     looking = asyncio.Semaphore(_WAITING)
 
     @router.post("/v1/security/sightings", summary="Whose faces are in a picture", openapi_extra=documented(Sighting))
-    async def sightings(request: Request, by: str | None = admin) -> dict[str, Any]:
+    async def sightings(request: Request, by: str | None = device) -> dict[str, Any]:
         """Look for faces, and send each, sealed, to be compared. Who they are is told to the terminal, not here.
 
         The picture is not kept. 422: it is no picture; 503: too many are being looked at.

@@ -116,7 +116,7 @@ async def running(
         connection = Connection(http, Patience(settings.patience, min(10.0, settings.patience)))
         signing = _signing(settings, connection, console)
         servers = _servers(settings, connection, signing)
-        watch = Watch.of(settings, eye, connection)
+        watch = Watch.of(settings, eye, connection, signing)
         boards: list[Board] = []
         hands = robot.hands = Hands(Doing(servers, eye, settings.default_store), robot.happen)
         use = partial(_use_board, hands, boards, asyncio.get_running_loop())

@@ -48,7 +48,8 @@ class RobotSettings:
         str | None, About("Servers", "Where deviance and faces are reported; default: the resource URL.")
     ] = None
     watch_token: Annotated[
-        str | None, About("Servers", "Bearer token for these reports, where the network alone is not enough.")
+        str | None,
+        About("Servers", "Bearer token for these reports; default: the robot's session, at the resource URL only."),
     ] = None
     default_store: Annotated[str | None, About("Servers", "Id of the store that passengers buy from.")] = None
     patience: Annotated[float, About("Servers", "Seconds to go on trying one request.")] = 20.0

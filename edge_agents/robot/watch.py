@@ -47,9 +47,11 @@ class Watch:
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
 
     @classmethod
-    def of(cls, settings: RobotSettings, eye: Eye, connection: Connection) -> Watch:
-        """Nothing runs yet. A robot's session is of no use at the security desk, which goes by network or token."""
-        return cls(settings, eye, connection, GivenToken(settings.watch_token) if settings.watch_token else None)
+    def of(cls, settings: RobotSettings, eye: Eye, connection: Connection, session: Signing) -> Watch:
+        """Nothing runs yet. The robot's session counts at the desk of the servers that gave it, nowhere else."""
+        if settings.watch_token:
+            return cls(settings, eye, connection, GivenToken(settings.watch_token))
+        return cls(settings, eye, connection, session if settings.watch_url is None else None)
 
     @property
     def camera_id(self) -> str:

@@ -130,7 +130,7 @@ async def served(
     await database.open()
     listening = asyncio.create_task(hub.run())
     security = Security(
-        database, writer, RING, Feed(database, hub), anybody, with_token, describe, Pictures(folder / "kept")
+        database, writer, RING, Feed(database, hub), anybody, anybody, with_token, describe, Pictures(folder / "kept")
     )
     try:
         await until(lambda: replies.ready and hub.listening)

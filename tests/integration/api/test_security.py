@@ -18,9 +18,9 @@ from fastapi import Request
 from api.railway.face_desk import Described
 from api.railway.parts import Railway
 from api.security import Security
-from ops import face_wiring
 from ops.replay import Replay, Servers
 from schemas.envelope import seal
+from tests.drivers import faces
 from tests.drivers.deciding import RING, DecidingSite
 from tests.drivers.faces import vector
 from tests.drivers.pictures import SAMPLE_FACES
@@ -227,12 +227,12 @@ async def test_who_may_not_know_is_not_told(parts: tuple[Security, Railway]) -> 
 async def test_enrolled_from_one_picture_recognised_in_another(
     site: DecidingSite, database_url: str, tmp_path: Path
 ) -> None:
-    pool = face_wiring.pool()
+    pool = faces.children()
     images = {one: base64.b64encode((SAMPLE_FACES / f"{one}.jpg").read_bytes()).decode() for one in ("obama", "obama2")}
     images["biden"] = base64.b64encode((SAMPLE_FACES / "biden.jpg").read_bytes()).decode()
     camera = f"real-{uuid.uuid4().hex[:8]}"
     try:
-        async with served(site, database_url, tmp_path, face_wiring.describer(pool)) as (security, railway):
+        async with served(site, database_url, tmp_path, faces.described_by(pool)) as (security, railway):
             assert railway.faces is not None
             wanted = await person(railway, "Wanted")
             await railway.faces.enrol(ASKED, wanted, images["obama"], None)

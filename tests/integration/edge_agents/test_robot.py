@@ -15,9 +15,10 @@ import httpx
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from api.railway.face_desk import FaceDesk, FaceOptions
+from api.railway.sessions import near_or_robot
 from api.routes import security_devices
 from api.security import Security
 from edge_agents.emotion_sensor.sources import Frame
@@ -26,13 +27,12 @@ from edge_agents.robot.events import CategoryPressed, ItemPressed, Pressed
 from edge_agents.robot.hands import Doing
 from edge_agents.robot.pictures import Picture, jpeg64
 from edge_agents.robot.states import StoreItem, TicketCheckingResult, UserMenu
-from ops import face_wiring
 from producers.pictures import Pictures
-from tests.drivers import railway_site
+from tests.drivers import faces, railway_site
 from tests.drivers.access_desk import Component
 from tests.drivers.deciding import RING, DecidingSite
 from tests.drivers.pictures import SAMPLE_FACES, drawn_face
-from tests.drivers.railway_office import anybody, server_of
+from tests.drivers.railway_office import server_of
 from tests.drivers.robot_desk import code_picture, settings_at
 from tests.drivers.waiting import until
 
@@ -110,15 +110,16 @@ def photograph(name: str) -> Picture:
 @asynccontextmanager
 async def servers(site: DecidingSite, database_url: str, folder: Path) -> AsyncIterator[World]:
     """The servers with an engineer, a passenger, a ticket and a shop."""
-    pool = face_wiring.pool()
-    describe: Any = face_wiring.describer(pool) if REAL else _one_face
+    pool = faces.children()
+    describe: Any = faces.described_by(pool) if REAL else _one_face
     try:
         async with railway_site.served(site, database_url) as railway:
             desk = FaceDesk(railway.database, railway.writer, RING, describe, lambda: 0, FaceOptions(0.5))
             nothing: Any = None
             security = FastAPI()
+            doors = (near_or_robot(replace(railway, admin=nobody)), nobody, nobody)
             parts = Security(
-                railway.database, railway.writer, RING, nothing, anybody, anybody, describe, Pictures(folder / "kept")
+                railway.database, railway.writer, RING, nothing, *doors, describe, Pictures(folder / "kept")
             )
             security.include_router(security_devices.build(parts))
             wire = Wire(server_of(replace(railway, faces=desk)), security)
@@ -126,6 +127,11 @@ async def servers(site: DecidingSite, database_url: str, folder: Path) -> AsyncI
                 yield await _furnished(http, wire, site)
     finally:
         await pool.close()
+
+
+async def nobody() -> str | None:
+    """Nobody comes in by the network here: it is the robot's session that counts."""
+    raise HTTPException(401, "Not authenticated")
 
 
 async def _one_face(_data: bytes, _purpose: str, /) -> Any:

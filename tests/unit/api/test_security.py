@@ -66,7 +66,8 @@ def office() -> Office:
 async def security(office: Office, tmp_path: Path) -> AsyncIterator[Security]:
     kept: Any = office
     made = Security(
-        kept, kept, RING, Feed(office, office), anybody, guard, describe, Pictures(tmp_path), zone="Europe/Moscow",
+        kept, kept, RING, Feed(office, office), anybody, anybody, guard, describe, Pictures(tmp_path),
+        zone="Europe/Moscow",
         now=lambda: BEGIN,
     )  # fmt: skip
     yield made

@@ -76,6 +76,8 @@ def test_what_is_set_reaches_the_child_and_is_known_there(tmp_path):
         ("VISION_MODEL", "/nonexistent.onnx"),
         ("VISION_SCORE", "2"),
         ("VISION_MOTION", "perhaps"),
+        ("DEVIANCE_ON", "0"),
+        ("PICTURE_RETENTION_DAYS", "never"),
     ],
 )
 def test_a_bad_value_is_named(name, text):
@@ -166,3 +168,11 @@ def test_the_demos_runner_looks_at_somebodys_own_video_before_any_other(tmp_path
     settings = load({"SENSORIUM_HOME": str(tmp_path)}, None)
     assert demo_scenario.environment(settings, "mine.mp4")["VIDEO_PATH"] == "mine.mp4"
     assert demo_scenario.environment(settings, None)["VIDEO_PATH"].endswith((".avi", ".mp4"))
+
+
+def test_signals_begin_and_end_where_a_site_says():
+    ours = read({"DEVIANCE_ON": "0.7", "DEVIANCE_OFF": "0.6", "PICTURE_RETENTION_DAYS": "7"})
+    assert (ours.deviance_on, ours.deviance_off, ours.picture_days) == (0.7, 0.6, 7.0)
+    assert read({"DEVIANCE_ON": "0.1"}).deviance_off == 0.1
+    with pytest.raises(OperatorError, match="DEVIANCE_OFF"):
+        read({"DEVIANCE_ON": "0.3", "DEVIANCE_OFF": "0.4"})

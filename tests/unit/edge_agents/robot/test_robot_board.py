@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import tty
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -130,6 +131,7 @@ def test_commands_keep_apart_and_none_comes_late() -> None:
 def test_a_board_at_a_terminal() -> None:
     pytest.importorskip("serial")
     ours, theirs = os.openpty()
+    tty.setraw(theirs)  # a terminal that echoes would read its own words
     heard: list[Line] = []
     board = Board("pty", opener(os.ttyname(theirs)), heard.append, Timing(0.0, 5.0))
     board.start()
