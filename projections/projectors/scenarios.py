@@ -117,6 +117,9 @@ class Prepared:
     predictions: list[Row] = field(default_factory=list[Row])
     settled: list[Record] = field(default_factory=list[Record])
 
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.history or self.predictions or self.settled)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""

@@ -171,6 +171,9 @@ class Prepared:
     scores: list[Row] = field(default_factory=list[Row])
     settled: list[Record] = field(default_factory=list[Record])
 
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.sightings or self.scores or self.settled)
+
 
 def tables(schema: str) -> str:
     """SQL of one version."""

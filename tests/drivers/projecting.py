@@ -189,8 +189,7 @@ def site(bootstrap: str, database_url: str, *models: str) -> Generator[Site]:
     """A fresh site in an emptied database."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         rows = connection.execute(
-            "SELECT nspname FROM pg_namespace"
-            " WHERE nspname ~ '^(sensorium|emotion_|person_|sales_|devices_|users_|railway_|faces_)'"
+            "SELECT nspname FROM pg_namespace WHERE nspname ~ %s", (f"^(sensorium|{'|'.join(READ_MODELS)})",)
         ).fetchall()
         for (schema,) in rows:
             connection.execute(f"DROP SCHEMA {schema} CASCADE")  # pyright: ignore[reportArgumentType]

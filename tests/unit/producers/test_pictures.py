@@ -34,7 +34,7 @@ async def test_its_time_is_counted_from_when_it_was_last_sent(pictures: Pictures
     old, young = await pictures.keep(DATA), await pictures.keep(DATA + b"2")
     for address, days in ((old, 31), (young, 29)):
         os.utime(tmp_path / JPEG.path(address), (NOW_S - days * DAY_S, NOW_S - days * DAY_S))
-    assert pictures.delete_expired() == 1
+    pictures.delete_expired()  # it does so by itself, too, and may have been quicker
     assert await pictures.find(old) is None
     assert await pictures.find(young) == DATA + b"2"
     assert pictures.delete_expired() == 0
