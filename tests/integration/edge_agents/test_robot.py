@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 
 from api.railway.face_desk import FaceDesk, FaceOptions
 from api.railway.sessions import near_or_robot
@@ -129,7 +129,7 @@ async def servers(site: DecidingSite, database_url: str, folder: Path) -> AsyncI
         await pool.close()
 
 
-async def nobody() -> str | None:
+async def nobody(_request: Request) -> str | None:
     """Nobody comes in by the network here: it is the robot's session that counts."""
     raise HTTPException(401, "Not authenticated")
 
