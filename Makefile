@@ -17,7 +17,7 @@ install: $(STAMP) ## Make the environment in .venv
 
 test: $(STAMP) ## Prove everything (ARGS="tests/unit", ARGS="-k replay", ...)
 	@sh .ci/browser
-	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n 3 --dist loadfile)
 
 check: $(STAMP) ## Style, types, who may import whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/lint-imports
