@@ -66,7 +66,7 @@ def office() -> Office:
 def address(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     kept: Any = office
     pictures = Pictures(tmp_path_factory.mktemp("pictures"))
-    parts = Security(kept, kept, RING, Feed(office, office), anybody, guard, pictures=pictures)
+    parts = Security(kept, kept, RING, Feed(office, office), anybody, anybody, guard, pictures=pictures)
     routes = [one.build(parts) for one in (security_devices, security_cameras, security_people, security_alerts)]
     raising = APIRouter()
 

@@ -111,12 +111,20 @@ def sums(gateway: Gateway) -> float:
     return sum(decoded_samples(chunk.content) for chunk in gateway.stored.values()) / 48_000
 
 
+def _size(part: Path) -> int:
+    """0 for a chunk that has just become whole."""
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def wait_for_part(agent: Process, size: int, others: set[Path]) -> None:
     """Until this run has written so much of a chunk."""
 
     def written() -> bool:
         parts = set(agent.outbox.glob("*.part")) - others
-        return any(part.stat().st_size > size for part in parts if part.exists())
+        return any(_size(part) > size for part in parts)
 
     eventually(written, 30, 0.002)
 
