@@ -28,9 +28,23 @@ def open_worker(options: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Map
     def work(request: Mapping[str, Any]) -> Mapping[str, Any]:
         if marks:
             Path(marks, f"{request['task_id']}.{os.getpid()}.{os.urandom(4).hex()}").touch()
+        if request["do"] == "gate":
+            return _gate(gate_of(Path(str(marks))))
         return DEEDS[request["do"]](request)
 
     return work
+
+
+def gate_of(marks: Path) -> Path:
+    """The file that lets `gate` end once it is there."""
+    return marks.with_suffix(".open")
+
+
+def _gate(gate: Path) -> Mapping[str, Any]:
+    pause = threading.Event()
+    while not gate.exists():
+        pause.wait(0.05)
+    return {"pid": os.getpid()}
 
 
 def _wait(request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.drivers.heavy_work import gate_of
 from tests.drivers.processing import Processing
 from tests.drivers.waiting import eventually
 
@@ -120,16 +121,17 @@ def test_a_rebalance_gives_up_what_is_under_way_and_the_owner_does_it(
     kafka_bootstrap: str, tmp_path: Path, marks: Path
 ) -> None:
     with Processing(kafka_bootstrap, tmp_path, partitions=2) as world:
-        world.post("wait:20", "light", partition=0)
-        world.post("wait:20", "light", partition=1)
+        world.post("gate:0", "light", partition=0)
+        world.post("gate:0", "light", partition=1)
         first = world.start(step="heavy", marks=str(marks))
-        eventually(lambda: begun(marks)["wait"] == 2, 30)
+        eventually(lambda: begun(marks)["gate"] == 2, 60)
         world.start(step="heavy", marks=str(marks))
-        eventually(lambda: begun(marks)["wait"] >= 4, 60)
+        eventually(lambda: begun(marks)["gate"] >= 4, 90)
+        gate_of(marks).touch()
         world.wait_until_processed(90)
         assert len(world.members()) == 2
         assert first.poll() is None
-        assert Counter(said for _, said in world.outputs()) == {"wait:20 0": 2, "light 0": 2}, "nothing came of the old"
+        assert Counter(said for _, said in world.outputs()) == {"gate:0 0": 2, "light 0": 2}, "nothing came of the old"
 
 
 def test_a_capability_that_is_missing_is_told_at_once(world: Processing) -> None:
