@@ -22,7 +22,7 @@ from schemas.errors import TransientFailure
 from schemas.identity import murmur2_partition
 from streams.deciding.history import History
 from tests.drivers.deciding import DecidingSite
-from tests.drivers.waiting import until
+from tests.drivers.waiting import eventually, until
 
 POINTS = ("deciders.decided", "deciders.sent", "deciders.uncommitted", "deciders.committed", "deciders.unanswered")
 TOPICS = ("railway.commands", "railway.events", "railway.purchases", "faces.commands")
@@ -146,6 +146,7 @@ async def audit(market: Market, rushes: int) -> None:
 
 
 def agree(market: Market, rushes: int) -> None:
+    eventually(lambda: all_settled(market), timeout=30, interval=0.2)
     events = market.site.events("railway.events")
     once_each(market, events)
     bought = [body for name, body in events if name == "PurchaseMade"]
@@ -162,6 +163,12 @@ def agree(market: Market, rushes: int) -> None:
             sold[body["store_id"], line["item_id"]] += line["count"]
     assert all(sold[item] + pieces == STOCK for item, pieces in left.items())
     assert all(0 <= pieces <= 2 for pieces in left.values())  # who went away wanted more: three at most
+
+
+def all_settled(market: Market) -> bool:
+    """An answer may have been that to an earlier try of the same command, with later ones still to be settled."""
+    settled = market.site.settled("railway.events").values()
+    return sum(map(len, settled)) == len(market.site.records("railway.commands"))
 
 
 def once_each(market: Market, events: list[tuple[str, Row]]) -> None:
