@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,8 +22,8 @@ _ALL: Final = "*"
 class VisionSettings:
     """What a site may set of its runners.
 
-    `video` is a file, a camera's number or an address, for scenarios that name no source. An assignment stands for
-    `lease_s` without a heartbeat; a free runner asks every `poll_s`. A source that does not answer is tried for
+    `video` is a file, a camera's number or an address, for scenarios that name no source; those that do
+    may name one of `sources` (none: any). An assignment stands for `lease_s` without a heartbeat; a free runner asks every `poll_s`. A source that does not answer is tried for
     `absent_s`. `look`: how to look at frames, as far as it is set (`streams.vision.looking.Looking` has the rest).
 
     A signal of deviance begins at a score of `deviance_on` and ends below `deviance_off`, unless its camera is set
@@ -32,6 +32,7 @@ class VisionSettings:
 
     runner_id: str = ""
     video: str = f"{TEST_VIDEOS}/test_video.mp4"
+    sources: Sequence[str] = ()
     lease_s: float = 10.0
     poll_s: float = 1.0
     absent_s: float = 20.0
@@ -53,6 +54,7 @@ def read(env: Mapping[str, str]) -> VisionSettings:
     return VisionSettings(
         runner_id=env.get("RUNNER_ID") or f"{socket.gethostname()}-{os.getpid()}",
         video=env.get("VIDEO_PATH") or first_video(Path(TEST_VIDEOS)),
+        sources=tuple(variables.listed(env.get("RUNNER_SOURCES", ""))),
         lease_s=variables.number(env, "RUNNER_LEASE_SEC", 10.0, 1, 600),
         poll_s=variables.number(env, "RUNNER_POLL_SEC", 1.0, 0.05, 600),
         absent_s=variables.number(env, "RUNNER_SOURCE_WAIT_SEC", 20.0, 0, 3600),

@@ -53,6 +53,7 @@ def runner_options(settings: Settings) -> RunnerOptions:
     return RunnerOptions(
         chosen.runner_id,
         chosen.video,
+        chosen.sources,
         lease_s=chosen.lease_s,
         pace=Pace(frames=chosen.frames, absent_s=chosen.absent_s),
         rest=Rest(poll_s=chosen.poll_s),

@@ -8,6 +8,7 @@ import json
 import logging
 import sqlite3
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from edge_agents.robot.errors import BadAnswer, Refused, RobotError, ServerAway
 
 NEVER: Final = frozenset({400, 409, 413, 415, 422})
 """Refusals of the report itself: sending it again can only get the same answer."""
+DAMAGED: Final = (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error)
+"""What reading a stored report may raise when its bytes are not as they were written."""
 log = logging.getLogger(__name__)
 
 
@@ -75,7 +78,7 @@ class Courier:
             self._new.clear()
             try:
                 pause = await self.step()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, SensorError) as error:
                 self.reports.mend(error)
                 log.warning("The reports cannot be read (%s); tried again in 5 s.", error)
                 pause = 5.0
@@ -90,7 +93,13 @@ class Courier:
         if post is None:
             return None
         try:
-            await self._deliver(post)
+            call = self._call(post)
+        except DAMAGED as error:
+            self.reports.refuse(post.post_id, 0, f"unreadable: {error!r}")
+            log.error("Report %d cannot be read (%r): it is set aside.", post.post_id, error)  # noqa: TRY400
+            return 0.0
+        try:
+            await self._deliver(call)
         except Refused as refused:
             if refused.status not in NEVER:
                 return self._later(post, str(refused))
@@ -108,9 +117,11 @@ class Courier:
         log.warning("Report %d waits %.1f s: %s", post.post_id, pause, why)
         return pause
 
-    async def _deliver(self, post: Post) -> None:
+    def _call(self, post: Post) -> Call:
         told = json.loads(gzip.decompress(post.body))
-        call = Call("POST", f"{self.origin}{told['path']}", told["body"], once=told["id"])
+        return Call("POST", f"{self.origin}{told['path']}", told["body"], once=told["id"])
+
+    async def _deliver(self, call: Call) -> None:
         answer = await self.connection.send(call, self.signing)
         if not answer.is_success:
             raise Refused(answer.status_code, answer.text[:500])

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 from producers.commands import Writer, own_topic
 from producers.publisher import Publisher
 from producers.replies import ReplyReader
-from streams.runner import waking
+from streams.runner import sources, waking
 from streams.runner.desk import Desk
 from streams.runner.loop import News, Rest, Runner
 from streams.runner.shift import Pace
@@ -32,12 +32,14 @@ MEMORY_BYTES: Final = 3 << 30
 class RunnerOptions:
     """A runner. `video`: a file, a camera's number or an address, for scenarios that name no source of their own.
 
+    `sources`: what those of scenarios may be, as `streams.runner.sources` has it; none: any.
     `lease_s`: so long an assignment stands without a heartbeat. `look` are options of `target`, the child's module and
     function. `topic_of` says where a command goes, where it is not its own topic.
     """
 
     runner_id: str
     video: str | None = None
+    sources: Sequence[str] = ()
     lease_s: float = 10.0
     pace: Pace = field(default_factory=Pace)
     rest: Rest = field(default_factory=Rest)
@@ -84,7 +86,8 @@ async def work(
             log.info("runner %s asks for work", options.runner_id)
             if on_ready:
                 on_ready()
-        await Runner(desk, children, options.video, stop, news, options.pace, options.rest).run()
+        look = sources.only([options.video or "", *options.sources] if options.sources else [], children)
+        await Runner(desk, look, options.video, stop, news, options.pace, options.rest).run()
     finally:
         await children.close()
         await ear.close()

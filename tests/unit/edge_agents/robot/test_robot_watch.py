@@ -180,6 +180,19 @@ async def test_only_a_refusal_of_the_report_itself_sets_it_aside(
     one.reports.close()
 
 
+@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(b"[1]"), gzip.compress(b"{}")[:-4]])
+async def test_a_stored_report_that_cannot_be_read_is_set_aside_and_the_next_one_goes(
+    desk: Desk, connection: Connection, tmp_path: Path, body: bytes
+) -> None:
+    one = courier(tmp_path, connection)
+    for number in range(2):
+        one.keep(f"r{number}", ROUTE, {"score": number})
+    one.reports._db.execute("UPDATE posts SET body = ? WHERE post_id = 1", (body,))
+    assert (await one.step(), await one.step(), await one.step()) == (0.0, 0.0, None)
+    assert (one.reports.backlog().refused, list(desk.reports)) == (1, ["r1"])
+    one.reports.close()
+
+
 async def test_beyond_the_limit_the_oldest_reports_go(connection: Connection, tmp_path: Path) -> None:
     one = courier(tmp_path, connection)
     noise = np.random.default_rng(1)
