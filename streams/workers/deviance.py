@@ -12,9 +12,10 @@ regions where nobody is found; none below `participants_from`), `frames` that we
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -35,7 +36,13 @@ BOUNDS: Final = Bounds()
 UNFOLDED: Final = 1_000
 """Longest side of a device's picture when it is looked at."""
 LIVE_WAIT_S: Final = 5.0
+AHEAD_BYTES: Final = 128 << 20
+"""Pictures of a window beside which the next one is taken already."""
 _QUALITY: Final = (cv2.IMWRITE_JPEG_QUALITY, 85)
+
+
+Taken: TypeAlias = tuple[list[tuple[Frame, Picture]], int, bool]
+"""Frames of a window, the number of the one after them, and whether the source has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Deviance:
     def __init__(self, model: ClipModel | None, open_source: Callable[[str], Source], participants_from: float) -> None:
         self._model, self._open, self._from = model, open_source, participants_from
         self._people = People(Looking())
-        self._held: tuple[str, Source, int] | None = None
+        self._held: Film | None = None
 
     def __call__(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """One window."""
@@ -80,25 +87,23 @@ class Deviance:
         window_s = float(request.get("window_s", 2.0))
         if not 0 < window_s <= LONGEST_S or first < 0:
             raise BadInput(f"window_s is up to {LONGEST_S:g} s and first_frame 0 or more.")
-        held, self._held = self._held, None
-        if held is None or held[0] != name or held[2] != first:
-            if held:
-                held[1].close()
-            source = self._open(name)
-            source.go_to(first)
-        else:
-            source = held[1]
+        film, self._held = self._held, None
+        if film is None or film.name != name or film.following != first:
+            if film:
+                film.close()
+            film = Film(name, self._open(name), first)
         try:
-            answer = self._window(source, first, window_s)
+            answer = self._window(film, window_s)
         except BaseException:
-            source.close()
+            film.close()
             raise
-        self._held = (name, source, answer["next_frame"])
+        self._held = film
         return answer
 
-    def _window(self, source: Source, first: int, window_s: float) -> dict[str, Any]:
-        frames, following, end = taken(source, first, window_s, self._model.frames if self._model else None)
-        place = {"first_frame": first, "last_frame": following - 1, "next_frame": following, "end": end}
+    def _window(self, film: Film, window_s: float) -> dict[str, Any]:
+        first = film.following
+        frames, end = film.window(window_s, self._model.frames if self._model else None)
+        place = {"first_frame": first, "last_frame": film.following - 1, "next_frame": film.following, "end": end}
         if not frames:
             nothing = {"score": None, "model": self._name, "key_frame": None, "participants": [], "frames": 0}
             return nothing | place | {"start_ms": None, "end_ms": None, "key_picture": None}
@@ -137,9 +142,49 @@ class Deviance:
         }
 
 
-def taken(
-    source: Source, first: int, window_s: float, frames: int | None
-) -> tuple[list[tuple[Frame, Picture]], int, bool]:
+class Film:
+    """A source being followed window by window: while one is looked at, a thread takes the next one of a file.
+
+    `following` is the number of the next window's first frame.
+    """
+
+    def __init__(self, name: str, source: Source, first: int) -> None:
+        """Go to the first frame, and close the source where there is none. Raises as `frames.Source` does."""
+        self.name, self.following = name, first
+        self._source = source
+        self._thread: ThreadPoolExecutor | None = None if source.live else ThreadPoolExecutor(1, "film")
+        self._ahead: tuple[tuple[float, int | None], Future[Taken]] | None = None
+        try:
+            source.go_to(first)
+        except BaseException:
+            self.close()
+            raise
+
+    def window(self, window_s: float, frames: int | None) -> tuple[list[tuple[Frame, Picture]], bool]:
+        """The next window as `taken` gives it, and whether the source has ended. Raises as `frames.Source` does."""
+        wanted, (asked, ahead) = (window_s, frames), self._ahead or (None, None)
+        self._ahead = None
+        if ahead is None:
+            found = taken(self._source, self.following, *wanted)
+        elif asked == wanted:
+            found = ahead.result()
+        else:  # it took frames that belong to another kind of window
+            wait((ahead,))
+            self._source.go_to(self.following)
+            found = taken(self._source, self.following, *wanted)
+        pictures, self.following, end = found
+        if self._thread and not end and sum(picture.nbytes for _, picture in pictures) <= AHEAD_BYTES:
+            self._ahead = wanted, self._thread.submit(taken, self._source, self.following, *wanted)
+        return pictures, end
+
+    def close(self) -> None:
+        """Let go of the source, once nobody takes from it."""
+        if self._thread:
+            self._thread.shutdown()
+        self._source.close()
+
+
+def taken(source: Source, first: int, window_s: float, frames: int | None) -> Taken:
     """The window's frames: `frames` in a row, or those of `window_s` at `FPS`; the next number; whether it ended."""
     found: list[tuple[Frame, Picture]] = []
     following, begin_ms, slot = first, None, -1

@@ -146,8 +146,8 @@ async def compared(name: str, path: Path, model: Path | None, options: argparse.
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--windows", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--windows", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +18,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from streams.vision.clip_model import ClipModel, chosen, sigmoid
 from streams.vision.deviance import CALM, MIDDLE, agitation, regions, squashed
+from streams.vision.frames import Frame
 from streams.vision.signals import Rule, Signal, State, Window, signals, step
+from streams.vision.video_file import VideoFile
 from streams.workers import BadInput, NotNow
-from streams.workers.deviance import open_worker
-from tests.drivers.video import MEDIA, constant_model, film, numbered
+from streams.workers import deviance as deviance_worker
+from streams.workers.deviance import AHEAD_BYTES, Film, open_worker
+from tests.drivers.video import MEDIA, constant_model, film, number_of, numbered
 
 SECOND = 1_000_000
 RULE = Rule()
@@ -262,6 +266,54 @@ def test_a_video_is_scored_window_by_window(tmp_path: Path) -> None:
     assert cv2.imdecode(np.frombuffer(answers[0]["key_picture"], np.uint8), 1).shape == (240, 320, 3)
     again = work({"source": str(path), "first_frame": 110})
     assert (again["score"], again["end"], again["frames"]) == (None, True, 0)
+
+
+def test_whoever_asks_in_whatever_order_gets_the_windows_frames(tmp_path: Path) -> None:
+    path = film(tmp_path / "v.mp4", (numbered(n) for n in range(120)), qmin="1", qmax="2")
+
+    def seen(frames: Sequence[tuple[Frame, Any]]) -> list[int]:
+        assert all(number_of(picture) == frame.number for frame, picture in frames)
+        return [frame.number for frame, _ in frames]
+
+    following = Film(str(path), VideoFile(str(path)), 5)
+    assert seen(following.window(1.0, None)[0]) == [5, *range(7, 30, 2)][:12]
+    first = following.following
+    assert seen(following.window(1.0, 6)[0]) == list(
+        range(first, first + 6)
+    )  # what was taken ahead was of another kind
+    rest: list[int] = []
+    end = False
+    while not end:
+        frames, end = following.window(1.0, 6)
+        rest += seen(frames)
+    assert rest == list(range(first + 6, 120))
+    assert following.window(1.0, 6) == ([], True)
+    following.close()
+    following.close()
+
+
+def test_large_windows_and_cameras_are_not_taken_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "v.mp4", (numbered(n) for n in range(60)))
+    taken: list[str] = []
+    original = VideoFile.next
+
+    def noted(self: VideoFile, wait_s: float = 0) -> Frame | None:
+        taken.append(threading.current_thread().name)
+        return original(self, wait_s)
+
+    monkeypatch.setattr(VideoFile, "next", noted)
+    camera = VideoFile(str(path))
+    monkeypatch.setattr(camera, "live", True)
+    for source, bytes_ahead in (
+        (camera, AHEAD_BYTES),
+        (VideoFile(str(path)), 1000),
+        (VideoFile(str(path)), AHEAD_BYTES),
+    ):
+        monkeypatch.setattr(deviance_worker, "AHEAD_BYTES", bytes_ahead)
+        following = Film(str(path), source, 0)
+        following.window(0.5, None)
+        following.close()
+        assert any(name.startswith("film") for name in taken) == (source is not camera and bytes_ahead == AHEAD_BYTES)
 
 
 def test_a_model_of_the_options_scores_as_many_frames_as_it_takes(tmp_path: Path) -> None:
