@@ -1,9 +1,9 @@
-// Asks the API; every failure has a kind that the page has words for.
+// Asks the API; every failure has a kind that the page has words for; `status` and `wrong` are what the server answered.
 
 export class Refusal extends Error {
-  constructor(kind, detail = "") {
+  constructor(kind, detail = "", { status = null, wrong = [] } = {}) {
     super(detail || kind);
-    this.kind = kind;
+    Object.assign(this, { kind, status, wrong });
   }
 }
 

@@ -5,11 +5,12 @@ import * as curve from "./curve.js";
 import { byId, fill, h, say } from "./dom.js";
 import { follow } from "./live.js";
 import * as moments from "./moments.js";
+import { wireFrame } from "./page-frame.js";
 import * as persons from "./persons.js";
 import * as plane from "./plane.js";
 import * as sessions from "./sessions.js";
 import * as totals from "./totals.js";
-import { clock, duration, many, switchLanguage, t, translatePage } from "./words.js";
+import { clock, duration, many, t } from "./words.js";
 
 let chosen = fromAddress();
 let asking = new AbortController();
@@ -230,46 +231,22 @@ function drawPulse() {
   byId("pulse").textContent = t(pulse);
 }
 
-function drawFrame() {
-  translatePage();
+function drawControls() {
   drawPulse();
-  label("language", t("other"), t("otherName"));
-  label("theme", "◐", t("otherTheme"));
   const fold = byId("fold");
   fold.textContent = t(fold.getAttribute("aria-expanded") === "true" ? "fold" : "unfold");
 }
 
-function label(id, text, name) {
-  byId(id).textContent = text;
-  byId(id).title = name;
-  byId(id).setAttribute("aria-label", name);
-}
-
-function dress(theme) {
-  document.documentElement.dataset.theme = theme;
-}
-
 function start() {
-  dress(localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-  drawFrame();
+  wireFrame(() => { drawControls(); refreshAll(); }, refreshAll);
+  drawControls();
   drawTitle();
   for (const id of ["persons", "curve", "plane", "totals", "sessions"]) say(byId(id), "loading", t("loading"));
-  byId("language").onclick = () => {
-    switchLanguage();
-    drawFrame();
-    refreshAll();
-  };
-  byId("theme").onclick = () => {
-    dress(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
-    localStorage.setItem("theme", document.documentElement.dataset.theme);
-    drawFrame();
-    refreshAll();
-  };
   byId("fold").onclick = () => {
     const open = byId("fold").getAttribute("aria-expanded") !== "true";
     byId("fold").setAttribute("aria-expanded", String(open));
     byId("sessions-body").hidden = !open;
-    drawFrame();
+    drawControls();
   };
   byId("filter").oninput = drawSessions;
   byId("token").onsubmit = (event) => {

@@ -23,7 +23,7 @@ async function reach(method, url, body, signal) {
 
 export async function call(method, url, body, signal) {
   const answer = await reach(method, url, body, signal);
-  if (!answer.ok) throw new Refusal(KINDS[answer.status] ?? "failed", await reason(answer));
+  if (!answer.ok) throw await refusal(answer);
   const next = /<([^>]*)>; rel="next"/.exec(answer.headers.get("link") ?? "")?.[1];
   const data = answer.status === 204 ? null : await answer.json();
   return { data, next: next ? new URL(next, answer.url).href : null };
@@ -32,14 +32,15 @@ export async function call(method, url, body, signal) {
 // A file as it comes, for the browser to keep: a plain link could not send the token.
 export async function file(url) {
   const answer = await reach("GET", url);
-  if (!answer.ok) throw new Refusal(KINDS[answer.status] ?? "failed", await reason(answer));
+  if (!answer.ok) throw await refusal(answer);
   return URL.createObjectURL(await answer.blob());
 }
 
-async function reason(answer) {
-  const said = await answer.json().catch(() => null);
-  const detail = said?.detail;
-  if (typeof detail === "string") return detail;
-  if (Array.isArray(detail)) return detail.map((one) => `${one.loc?.slice(1).join(".") || "?"}: ${one.msg}`).join("; ");
-  return `${answer.status}`;
+// A refusal with the server's sentence; what is wrong with which field of a body (422) comes besides.
+async function refusal(answer) {
+  const { status } = answer;
+  const detail = (await answer.json().catch(() => null))?.detail;
+  const wrong = Array.isArray(detail) ? detail : [];
+  const fields = wrong.map((one) => `${one.loc?.slice(1).join(".") || "?"}: ${one.msg}`).join("; ");
+  return new Refusal(KINDS[status] ?? "failed", typeof detail === "string" ? detail : fields || `${status}`, { status, wrong });
 }

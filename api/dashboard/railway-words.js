@@ -1,12 +1,14 @@
 // The words of the railway's page in its two languages; the choice is shared with the other pages. Times in UTC.
 
-const WORDS = {
+import { learn, locale } from "./language.js";
+
+export { count, t } from "./language.js";
+
+learn({
   en: {
-    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", pageSecurity: "Security", skip: "Skip to the lists", tagline: "Passengers, trains and shops on board",
-    signOut: "Sign out", tokenAsk: "This server wants a token from here:", tokenSend: "Use it", wrongToken: "That token is not the right one.", lists: "Lists",
-    loading: "Loading …", retry: "Try again", other: "RU", otherName: "Русский", otherTheme: "Switch between light and dark",
-    unavailable: "The server cannot do this just now. Try again in a moment.", network: "The server cannot be reached.", unauthorized: "This server wants a token.", failed: "The server refused:",
-    add: "Add", change: "Save", remove: "Delete", cancel: "Cancel", close: "Close", open: "Open", earlier: "Back", later: "Next", page: "Page", of: "of", more: "Show more", download: "Download CSV", show: "Show",
+    skip: "Skip to the lists", tagline: "Passengers, trains and shops on board",
+    lists: "Lists",
+    add: "Add", change: "Save", remove: "Delete", cancel: "Cancel", close: "Close", open: "Open", earlier: "Back", later: "Next", page: "Page", of: "of", download: "Download CSV", show: "Show",
     entries: "entries", empty: "Nothing here yet.", done: "Done.", sure: "This cannot be taken back.", optional: "optional",
     users: "Passengers", engineers: "Engineers", robots: "Robots", tickets: "Tickets", stores: "Stores", trains: "Stores on trains", hotels: "Hotels", attractions: "Attractions", purchases: "Purchases",
     addUser: "Add a passenger", addEngineer: "Add an engineer", addTicket: "Sell a ticket", addStore: "Add a store", addTrain: "Put a store on board", addHotel: "Add a hotel", addAttraction: "Add an attraction",
@@ -21,11 +23,9 @@ const WORDS = {
     ROBOT_LOGIN: "may register robots", STORE_LOGIN: "may register store terminals", ROBOT_ADMIN: "administers robots by card",
   },
   ru: {
-    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", pageSecurity: "Охрана", skip: "К спискам", tagline: "Пассажиры, поезда и магазины на борту",
-    signOut: "Выйти", tokenAsk: "Отсюда сервер требует токен:", tokenSend: "Применить", wrongToken: "Токен не подходит.", lists: "Списки",
-    loading: "Загрузка …", retry: "Повторить", other: "EN", otherName: "English", otherTheme: "Светлая или тёмная",
-    unavailable: "Сервер сейчас не может этого. Повторите чуть позже.", network: "Сервер недоступен.", unauthorized: "Сервер требует токен.", failed: "Сервер отказал:",
-    add: "Добавить", change: "Сохранить", remove: "Удалить", cancel: "Отмена", close: "Закрыть", open: "Открыть", earlier: "Назад", later: "Вперёд", page: "Страница", of: "из", more: "Показать ещё", download: "Скачать CSV", show: "Показать",
+    skip: "К спискам", tagline: "Пассажиры, поезда и магазины на борту",
+    lists: "Списки",
+    add: "Добавить", change: "Сохранить", remove: "Удалить", cancel: "Отмена", close: "Закрыть", open: "Открыть", earlier: "Назад", later: "Вперёд", page: "Страница", of: "из", download: "Скачать CSV", show: "Показать",
     entries: "записей", empty: "Здесь пока пусто.", done: "Готово.", sure: "Отменить это нельзя.", optional: "не обязательно",
     users: "Пассажиры", engineers: "Инженеры", robots: "Роботы", tickets: "Билеты", stores: "Магазины", trains: "Магазины в поездах", hotels: "Гостиницы", attractions: "Достопримечательности", purchases: "Покупки",
     addUser: "Добавить пассажира", addEngineer: "Добавить инженера", addTicket: "Продать билет", addStore: "Добавить магазин", addTrain: "Поставить в поезд", addHotel: "Добавить гостиницу", addAttraction: "Добавить место",
@@ -39,26 +39,8 @@ const WORDS = {
     robotsNote: "Роботы регистрируются сами, по логину инженера.", pictureNote: "JPEG или PNG с одним лицом",
     ROBOT_LOGIN: "может регистрировать роботов", STORE_LOGIN: "может регистрировать терминалы магазинов", ROBOT_ADMIN: "управляет роботами по карте",
   },
-};
+});
 
-const stored = localStorage.getItem("language");
-let language = stored in WORDS ? stored : navigator.language.startsWith("ru") ? "ru" : "en";
-
-export const t = (key) => WORDS[language][key] ?? key;
-const locale = () => (language === "ru" ? "ru-RU" : "en-GB");
-
-export function switchLanguage() {
-  language = language === "ru" ? "en" : "ru";
-  localStorage.setItem("language", language);
-}
-
-export function translatePage() {
-  document.documentElement.lang = language;
-  for (const one of document.querySelectorAll("[data-t]")) one.textContent = t(one.dataset.t);
-  for (const one of document.querySelectorAll("[data-label]")) one.setAttribute("aria-label", t(one.dataset.label));
-}
-
-export const count = (n) => new Intl.NumberFormat(locale()).format(n);
 export const money = (penny) => new Intl.NumberFormat(locale(), { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(penny / 100);
 
 export function moment(text) {

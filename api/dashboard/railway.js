@@ -1,11 +1,13 @@
 // Puts the railway's page together: the chosen list lives in the address; every change asks the list again.
 
 import { byId, fill, h, say } from "./dom.js";
-import { Refusal, address, call, file, isSignedIn, keepToken, signOut } from "./railway-ask.js";
+import { wireFrame } from "./page-frame.js";
+import { drawSignOut, explain, tell, wireToken } from "./page-token.js";
+import { address, call, file } from "./railway-ask.js";
 import { input, openForm, said } from "./railway-forms.js";
 import { ITEM_COLUMNS, LISTS, TASK_COLUMNS, storeUrl, tasksUrl } from "./railway-lists.js";
 import { table } from "./railway-table.js";
-import { count, switchLanguage, t, translatePage } from "./railway-words.js";
+import { count, t } from "./railway-words.js";
 
 const SIZE = 50;
 let chosen = fromAddress();
@@ -24,20 +26,6 @@ function choose(change) {
   const kept = Object.entries({ list: chosen.list, ...chosen.scope, page: chosen.page > 1 ? chosen.page : "", store: chosen.store });
   history.pushState(null, "", `#${new URLSearchParams(kept.filter(([, value]) => value))}`);
   show();
-}
-
-function explain(error) {
-  if (!(error instanceof Refusal)) {
-    console.error(error);
-    return t("failed");
-  }
-  if (error.kind === "unauthorized") askForToken(isSignedIn());
-  return error.kind === "failed" ? `${t("failed")} ${error.message}` : t(error.kind);
-}
-
-function askForToken(wasWrong) {
-  byId("token").hidden = false;
-  byId("token-state").textContent = wasWrong ? t("wrongToken") : "";
 }
 
 async function card(target, work, again) {
@@ -88,7 +76,7 @@ function drawFeed(answer, before = []) {
   drawRows(LISTS[chosen.list], rows, null);
   if (!answer.next) return;
   const more = h("button", { type: "button", class: "more", "data-key": "more" }, t("more"));
-  more.onclick = () => call("GET", answer.next).then((next) => drawFeed(next, rows), (error) => tell(explain(error)));
+  more.onclick = () => call("GET", answer.next).then((next) => drawFeed(next, rows), (error) => tell(explain(error), "error"));
   byId("list").append(more);
 }
 
@@ -131,14 +119,6 @@ function finished() {
   showDetail();
 }
 
-let telling = null;
-function tell(text) {
-  byId("said").hidden = false;
-  byId("said").textContent = text;
-  clearTimeout(telling);
-  telling = setTimeout(() => { byId("said").hidden = true; }, 4000);
-}
-
 function showDetail() {
   byId("detail").hidden = !chosen.store;
   if (!chosen.store) return fill(byId("detail-body"));
@@ -171,7 +151,7 @@ function drawControls() {
   byId("add").hidden = !one.add || !isScoped();
   byId("add").textContent = one.add ? t(one.add.word) : "";
   byId("download").hidden = !one.download;
-  byId("sign-out").hidden = !isSignedIn();
+  drawSignOut();
   byId("scope").hidden = !one.scope;
   const fields = (one.scope ?? []).map(([name, kind]) => input(name, kind, kind === "time" ? chosen.scope[name].replace(/Z$/, "") : chosen.scope[name]));
   fill(byId("scope"), ...fields, h("button", { type: "submit" }, t("show")));
@@ -189,48 +169,18 @@ async function download() {
     h("a", { href: url, download: "purchases.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60000);
   } catch (error) {
-    tell(explain(error));
+    tell(explain(error), "error");
   }
 }
 
-function drawFrame() {
-  translatePage();
-  for (const [id, text, name] of [["language", t("other"), t("otherName")], ["theme", "◐", t("otherTheme")]]) {
-    byId(id).textContent = text;
-    byId(id).setAttribute("aria-label", name);
-  }
-}
-
-function wireFrame() {
-  const theme = localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  document.documentElement.dataset.theme = theme;
-  byId("theme").onclick = () => {
-    const root = document.documentElement;
-    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
-    localStorage.setItem("theme", root.dataset.theme);
-  };
-  byId("language").onclick = () => {
-    switchLanguage();
-    drawFrame();
-    show();
-  };
-  byId("token").onsubmit = (event) => {
-    event.preventDefault();
-    keepToken(byId("token-text").value.trim());
-    byId("token").reset();
-    byId("token").hidden = true;
-    show();
-  };
-  byId("sign-out").onclick = () => {
-    signOut();
-    fill(byId("list"));
-    fill(byId("detail-body"));
-    show();
-  };
+function leave() {
+  fill(byId("list"));
+  fill(byId("detail-body"));
 }
 
 function start() {
-  wireFrame();
+  wireFrame(show);
+  wireToken(show, leave);
   byId("add").onclick = add;
   byId("download").onclick = download;
   byId("detail-close").onclick = () => choose({ store: null });
@@ -244,7 +194,6 @@ function start() {
     fill(byId("list"));
     show();
   });
-  drawFrame();
   show();
 }
 

@@ -1,13 +1,16 @@
 // The words of the sales page in its two languages; numbers and times in the site's zone. The choice is shared with /ui.
 
-const WORDS = {
+import { learn, locale, t } from "./language.js";
+
+export { count, locale, t } from "./language.js";
+
+learn({
   en: {
-    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", pageSecurity: "Security", skip: "Skip to the day", tagline: "What is said, and offered, at the counter",
-    signIn: "Sign in", adminToken: "ADMIN_TOKEN", orUser: "or", userName: "User name", password: "Password", enter: "Enter", signOut: "Sign out",
-    wrongToken: "That token is not the right one.", wrongUser: "Incorrect user name or password.", tooMany: "Too many attempts. Wait a little.",
+    skip: "Skip to the day", tagline: "What is said, and offered, at the counter",
+    signIn: "Sign in", adminToken: "ADMIN_TOKEN", orUser: "or", userName: "User name", password: "Password", enter: "Enter",
+    wrongUser: "Incorrect user name or password.", tooMany: "Too many attempts. Wait a little.",
     live: "Live", polling: "Asking every 5 s", away: "Server does not answer", connecting: "Connecting",
-    loading: "Loading …", retry: "Try again", other: "RU", otherName: "Русский", otherTheme: "Switch between light and dark",
-    unavailable: "The database does not answer just now.", network: "The server cannot be reached.", unauthorized: "Please sign in again.",
+    unavailable: "The database does not answer just now.", unauthorized: "Please sign in again.",
     failed: "The server refused the question.", gone: "This dialogue is not there any more.",
     earlier: "The day before", later: "The day after", day: "Day", point: "Point of sale", allPoints: "All points",
     dialogues: "Dialogues", dialogue: "Dialogue", search: 'Words in any form; "a phrase"; -without', allDays: "all days",
@@ -17,7 +20,7 @@ const WORDS = {
     acceptedCount: "accepted", ofDecided: "of those decided",
     byHour: "By hour", categories: "What was offered", qualities: "Quality", allDialogues: "dialogues", withOffer: "with an offer",
     zone: "times in", emptyDay: "No dialogue on this day.", noCategories: "Nothing was offered.",
-    emptyList: "No dialogue matches.", choose: "Choose a dialogue from the list.", more: "Show more",
+    emptyList: "No dialogue matches.", choose: "Choose a dialogue from the list.",
     PENDING: "waiting", PROCESSING: "in work", SKIPPED: "skipped", ERROR: "analysis failed", FAILED: "not transcribed", OPEN: "still talking",
     FLAGGED: "flagged", RESOLVED: "settled", closing: "closing question", corrected: "corrected by a person", forgotten: "The words are forgotten.",
     noText: "Not transcribed yet.", noSpeech: "No word was understood.", transcript: "What was said", verdict: "Verdict", quotes: "Evidence", segments: "In order of time", listen: "Listen", noAudio: "The recording cannot be played.",
@@ -26,12 +29,11 @@ const WORDS = {
     s: "s", min: "min",
   },
   ru: {
-    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", pageSecurity: "Охрана", skip: "К дню", tagline: "Что говорят и предлагают у прилавка",
-    signIn: "Вход", adminToken: "ADMIN_TOKEN", orUser: "или", userName: "Имя пользователя", password: "Пароль", enter: "Войти", signOut: "Выйти",
-    wrongToken: "Токен не подходит.", wrongUser: "Неверное имя или пароль.", tooMany: "Слишком много попыток. Подождите немного.",
+    skip: "К дню", tagline: "Что говорят и предлагают у прилавка",
+    signIn: "Вход", adminToken: "ADMIN_TOKEN", orUser: "или", userName: "Имя пользователя", password: "Пароль", enter: "Войти",
+    wrongUser: "Неверное имя или пароль.", tooMany: "Слишком много попыток. Подождите немного.",
     live: "В эфире", polling: "Опрос каждые 5 с", away: "Сервер не отвечает", connecting: "Соединение",
-    loading: "Загрузка …", retry: "Повторить", other: "EN", otherName: "English", otherTheme: "Светлая или тёмная",
-    unavailable: "База данных сейчас не отвечает.", network: "Сервер недоступен.", unauthorized: "Войдите снова.",
+    unavailable: "База данных сейчас не отвечает.", unauthorized: "Войдите снова.",
     failed: "Сервер отклонил запрос.", gone: "Этого диалога больше нет.",
     earlier: "Предыдущий день", later: "Следующий день", day: "День", point: "Точка продаж", allPoints: "Все точки",
     dialogues: "Диалоги", dialogue: "Диалог", search: "Слова в любой форме; «\"фраза\"»; -без", allDays: "все дни",
@@ -41,7 +43,7 @@ const WORDS = {
     acceptedCount: "принято", ofDecided: "от решённых",
     byHour: "По часам", categories: "Что предлагали", qualities: "Качество", allDialogues: "диалоги", withOffer: "с предложением",
     zone: "время:", emptyDay: "В этот день диалогов нет.", noCategories: "Ничего не предлагали.",
-    emptyList: "Таких диалогов нет.", choose: "Выберите диалог из списка.", more: "Показать ещё",
+    emptyList: "Таких диалогов нет.", choose: "Выберите диалог из списка.",
     PENDING: "ждёт", PROCESSING: "в работе", SKIPPED: "пропущен", ERROR: "разбор не удался", FAILED: "не распознан", OPEN: "ещё говорят",
     FLAGGED: "на проверке", RESOLVED: "проверен", closing: "завершающий вопрос", corrected: "исправлено человеком", forgotten: "Слова забыты.",
     noText: "Ещё не распознан.", noSpeech: "Ни слова не разобрать.", transcript: "Что было сказано", verdict: "Оценка", quotes: "Доказательства", segments: "По порядку", listen: "Слушать", noAudio: "Запись не воспроизводится.",
@@ -49,39 +51,16 @@ const WORDS = {
     coffee_size: "размер", dessert: "десерт", pastry: "выпечка", add_ons: "добавки", syrup: "сироп", combo: "комбо", takeaway: "с собой", other_category: "другое",
     s: "с", min: "мин",
   },
-};
+});
 
-const stored = localStorage.getItem("language");
-let language = stored in WORDS ? stored : navigator.language.startsWith("ru") ? "ru" : "en";
 let zone = "Europe/Belgrade";
 
-export const t = (key) => WORDS[language][key] ?? key;
 export const category = (name) => t(name === "other" ? "other_category" : name);
-export const locale = () => (language === "ru" ? "ru-RU" : "en-GB");
 export const zoneName = () => zone;
 export const setZone = (name) => {
   zone = name;
 };
 
-export function switchLanguage() {
-  language = language === "ru" ? "en" : "ru";
-  localStorage.setItem("language", language);
-}
-
-export function translatePage() {
-  document.documentElement.lang = language;
-  for (const one of document.querySelectorAll("[data-t]")) one.textContent = t(one.dataset.t);
-  for (const one of document.querySelectorAll("[data-label]")) {
-    one.title = t(one.dataset.label);
-    one.setAttribute("aria-label", one.title);
-  }
-  for (const one of document.querySelectorAll("[data-placeholder]")) {
-    one.placeholder = t(one.dataset.placeholder);
-    one.setAttribute("aria-label", one.placeholder);
-  }
-}
-
-export const count = (n) => new Intl.NumberFormat(locale()).format(n);
 export const decimal = (x, digits) => new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(x);
 export const percent = (x) => new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(x);
 const format = (options) => new Intl.DateTimeFormat(locale(), { timeZone: zone, ...options });

@@ -5,8 +5,9 @@ import * as day from "./sales-day.js";
 import * as dialogue from "./sales-dialogue.js";
 import { byId, fill, h, say } from "./dom.js";
 import { follow } from "./live.js";
+import { wireFrame } from "./page-frame.js";
 import * as list from "./sales-list.js";
-import { switchLanguage, t, today, translatePage } from "./sales-words.js";
+import { t, today } from "./sales-words.js";
 
 let chosen = fromAddress();
 let asking = { list: new AbortController(), dialogue: new AbortController() };
@@ -189,18 +190,10 @@ function drawPulse() {
   byId("pulse").textContent = t(pulse);
 }
 
-function label(id, text, name) {
-  byId(id).textContent = text;
-  byId(id).title = name;
-  byId(id).setAttribute("aria-label", name);
-}
-
-function drawFrame() {
-  translatePage();
+function redraw() {
   drawPulse();
   drawControls();
-  label("language", t("other"), t("otherName"));
-  label("theme", "◐", t("otherTheme"));
+  if (isSignedIn()) showAll();
 }
 
 function wireDoor() {
@@ -225,18 +218,7 @@ function wireDoor() {
 }
 
 async function start() {
-  const theme = localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  document.documentElement.dataset.theme = theme;
-  byId("language").onclick = () => {
-    switchLanguage();
-    drawFrame();
-    if (isSignedIn()) showAll();
-  };
-  byId("theme").onclick = () => {
-    const root = document.documentElement;
-    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
-    localStorage.setItem("theme", root.dataset.theme);
-  };
+  wireFrame(redraw);
   addEventListener("popstate", () => {
     chosen = fromAddress();
     drawControls();
@@ -245,7 +227,8 @@ async function start() {
   document.addEventListener("visibilitychange", () => !document.hidden && refresh());
   wireControls();
   wireDoor();
-  drawFrame();
+  drawPulse();
+  drawControls();
   await learnSession();
   if (isSignedIn()) enter();
   else drawDoor();

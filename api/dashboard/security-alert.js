@@ -51,7 +51,8 @@ function chips(alert) {
 
 function buttons(alert, details, acts) {
   const settle = NEXT[alert.status].map((verb, n) => button(verb, () => acts.settle(alert, verb), n ? verb === "escalate" && "danger" : "main", alert));
-  return h("div", { class: "acts" }, ...settle, button("mute", () => acts.mute(alert), false, alert), button(details ? "hide" : "details", () => acts.open(alert), false, alert));
+  const entry = alert.person ? button("entry", () => acts.entry(alert), false, alert) : null;
+  return h("div", { class: "acts" }, ...settle, button("mute", () => acts.mute(alert), false, alert), button(details ? "hide" : "details", () => acts.open(alert), false, alert), entry);
 }
 
 const button = (word, act, look, alert) => h("button", { type: "button", class: look || undefined, "data-key": `${alert.alert_id} ${word}`, onclick: act }, t(word));

@@ -1,14 +1,21 @@
 // Puts the page of security together: the list once, then the live feed from where the list ended.
 
 import { byId, fill, h, say } from "./dom.js";
-import { Refusal, address, call, file, isSignedIn, keepToken, signOut } from "./railway-ask.js";
+import { wireFrame } from "./page-frame.js";
+import { askForToken, drawSignOut, tell, wireToken } from "./page-token.js";
+import { Refusal, address, call, file } from "./railway-ask.js";
 import { card } from "./security-alert.js";
+import { addCamera, cameras } from "./security-cameras.js";
 import { follow } from "./security-feed.js";
-import { count, switchLanguage, t, translatePage } from "./security-words.js";
+import { explained, meet } from "./security-refusals.js";
+import { addWatched, openWatched, watched } from "./security-watched.js";
+import { count, t } from "./security-words.js";
 
 const ROOT = "/v1/security";
 const FILTERS = { all: {}, deviance: { kind: "deviance" }, threat: { kind: "threat" }, unsettled: { status: "open" } };
 const MOST = 1000;
+const PARTS = { alerts: null, cameras, watched };
+let shown = null;
 let filter = "all";
 let alerts = new Map();
 let older = null;
@@ -20,17 +27,17 @@ const fits = (alert) => Object.entries(FILTERS[filter]).every(([name, value]) =>
 
 async function load() {
   stop?.();
-  byId("sign-out").hidden = !isSignedIn();
+  drawSignOut();
   if (!alerts.size) say(byId("state"), "loading", t("loading"));
   try {
     const { data, next } = await call("GET", address(`${ROOT}/alerts`, { limit: 50, ...FILTERS[filter] }));
     alerts = new Map(data.items.map((one) => [one.alert_id, one]));
     older = next;
     draw();
-    stop = follow(data.newest, { heard, line, refused: () => askForToken(isSignedIn()) });
+    stop = follow(data.newest, { heard, line, refused: () => { line(false); askForToken(); } });
   } catch (error) {
     line(false);
-    say(byId("state"), "error", explain(error), load, t("retry"));
+    say(byId("state"), "error", explained(meet(error)).text, load, t("retry"));
     if (error instanceof Refusal && ["network", "unavailable"].includes(error.kind)) setTimeout(load, 5000);
   }
 }
@@ -96,6 +103,10 @@ const ACTS = {
     tell(t("mutedNow"));
   }),
   open: (alert) => (opened.delete(alert.alert_id) ? draw() : refresh(alert.alert_id)),
+  entry: (alert) => {
+    goTo("watched");
+    openWatched(alert.person.user_id);
+  },
   show: (frame) => {
     if (!pictures.has(frame)) pictures.set(frame, file(`${ROOT}/frames/${frame}`).catch(() => null));
     return pictures.get(frame);
@@ -106,68 +117,55 @@ async function attempt(work) {
   try {
     await work();
   } catch (error) {
-    tell(explain(error), "error");
+    tell(explained(meet(error)).text, "error");
   }
 }
 
-let telling = null;
-function tell(text, kind = "done") {
-  byId("said").hidden = false;
-  byId("said").dataset.kind = kind;
-  byId("said").textContent = text;
-  clearTimeout(telling);
-  telling = setTimeout(() => { byId("said").hidden = true; }, 6000);
+// Which part of the page is shown stands in the address; what is configured is read whenever it is turned to.
+function show() {
+  const wanted = location.hash.slice(1);
+  shown = Object.hasOwn(PARTS, wanted) ? wanted : "alerts";
+  drawParts();
+  PARTS[shown]?.load();
 }
 
-function explain(error) {
-  if (!(error instanceof Refusal)) {
-    console.error(error);
-    return t("failed");
-  }
-  if (error.kind === "unauthorized") askForToken(isSignedIn());
-  return error.kind === "failed" ? `${t("failed")} ${error.message}` : t(error.kind);
+function goTo(name) {
+  history.pushState(null, "", `#${name}`);
+  shown = name;
+  drawParts();
 }
 
-function askForToken(wasWrong) {
-  line(false);
-  byId("token").hidden = false;
-  byId("token-state").textContent = wasWrong ? t("wrongToken") : "";
+function drawParts() {
+  const press = (name) => { goTo(name); PARTS[name]?.load(); };
+  fill(byId("parts"), ...Object.keys(PARTS).map((name) => h("button", { type: "button", "data-key": name, "aria-current": String(name === shown), onclick: () => press(name) }, t(name))));
+  for (const name of Object.keys(PARTS)) byId(`part-${name}`).hidden = name !== shown;
 }
 
-function drawFrame() {
-  translatePage();
-  for (const [id, text, name] of [["language", t("other"), t("otherName")], ["theme", "◐", t("otherTheme")]]) {
-    byId(id).textContent = text;
-    byId(id).setAttribute("aria-label", name);
-  }
+function redraw() {
   line(byId("line").dataset.on === "true");
+  drawParts();
+  draw();
+  cameras.draw();
+  watched.draw();
+}
+
+function leave() {
+  alerts = new Map();
+  for (const kept of [opened, pictures]) kept.clear();
+  fill(byId("list"));
+  cameras.clear();
+  watched.clear();
 }
 
 function start() {
-  document.documentElement.dataset.theme = localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  byId("theme").onclick = () => {
-    const root = document.documentElement;
-    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
-    localStorage.setItem("theme", root.dataset.theme);
-  };
-  byId("language").onclick = () => { switchLanguage(); drawFrame(); draw(); };
-  byId("token").onsubmit = (event) => {
-    event.preventDefault();
-    keepToken(byId("token-text").value.trim());
-    byId("token").reset();
-    byId("token").hidden = true;
-    load();
-  };
-  byId("sign-out").onclick = () => {
-    signOut();
-    alerts = new Map();
-    opened.clear();
-    pictures.clear();
-    fill(byId("list"));
-    load();
-  };
+  wireFrame(redraw);
+  wireToken(() => { load(); PARTS[shown]?.load(); }, leave);
   byId("more").onclick = loadOlder;
-  drawFrame();
+  byId("cameras-add").onclick = addCamera;
+  byId("watched-add").onclick = addWatched;
+  addEventListener("popstate", show);
+  line(false);
+  show();
   load();
 }
 

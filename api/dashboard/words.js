@@ -1,22 +1,25 @@
 // The page's two languages, numbers and times in them. The choice is remembered.
 
-const WORDS = {
+import { count, current, learn, locale, t } from "./language.js";
+
+export { count, locale, t } from "./language.js";
+
+learn({
   en: {
-    pageFaces: "Faces", pageSales: "Counter", pageRailway: "Railway", pageSecurity: "Security", skip: "Skip to the session", tagline: "Emotions over time, live from the devices",
-    sessions: "Sessions", filter: "Filter by device or session", more: "Show more", fold: "Hide list", unfold: "Show list",
+    skip: "Skip to the session", tagline: "Emotions over time, live from the devices",
+    sessions: "Sessions", filter: "Filter by device or session", fold: "Hide list", unfold: "Show list",
     curve: "Valence and arousal", valence: "Valence", arousal: "Arousal",
     plane: "Affect plane", planeNote: "Where the points of the session lie, everybody together",
-    totals: "Emotion totals", tokenAsk: "This server wants a token from here:", tokenSend: "Use it",
+    totals: "Emotion totals",
     live: "Live", polling: "Asking every 5 s", away: "Server does not answer", connecting: "Connecting",
-    loading: "Loading …", retry: "Try again", other: "RU", otherName: "Русский", otherTheme: "Switch between light and dark",
     noSessions: "No session yet. One appears here as soon as a device posts its first points.",
     noMatch: "No session matches.", choose: "Choose a session", noPersons: "Nobody in this session.",
     noPoints: "No points in this range.", noCells: "No points in this session yet.",
     noTotals: "No device has reported emotion totals yet.", noPeople: "Nobody has been reported by this device.",
     noMoments: "No strong or sudden change found here.",
     everybody: "Everybody", person: "Person", visitor: "Visitor", points: "points", pts: "pts", persons: "persons",
-    unavailable: "The database does not answer just now.", network: "The server cannot be reached.",
-    unauthorized: "This server wants a token.", failed: "The server refused the question.",
+    unavailable: "The database does not answer just now.",
+    failed: "The server refused the question.",
     noPlot: "The drawing library could not be loaded.",
     asPoints: "every point", asBuckets: "mean line, band from lowest to highest of each", zone: "times in",
     zoomIn: "Zoom in", zoomOut: "Zoom out", earlier: "Earlier", later: "Later", all: "All", download: "Download",
@@ -29,21 +32,20 @@ const WORDS = {
     s: "s", min: "min", h: "h", ms: "ms", d: "d",
   },
   ru: {
-    pageFaces: "Лица", pageSales: "Прилавок", pageRailway: "Поезда", pageSecurity: "Охрана", skip: "К сеансу", tagline: "Эмоции во времени, прямо с датчиков",
-    sessions: "Сеансы", filter: "Найти устройство или сеанс", more: "Показать ещё", fold: "Скрыть список", unfold: "Показать список",
+    skip: "К сеансу", tagline: "Эмоции во времени, прямо с датчиков",
+    sessions: "Сеансы", filter: "Найти устройство или сеанс", fold: "Скрыть список", unfold: "Показать список",
     curve: "Валентность и возбуждение", valence: "Валентность", arousal: "Возбуждение",
     plane: "Плоскость аффекта", planeNote: "Где лежат точки сеанса, все люди вместе",
-    totals: "Итоги по эмоциям", tokenAsk: "Отсюда сервер требует токен:", tokenSend: "Применить",
+    totals: "Итоги по эмоциям",
     live: "В эфире", polling: "Опрос каждые 5 с", away: "Сервер не отвечает", connecting: "Соединение",
-    loading: "Загрузка …", retry: "Повторить", other: "EN", otherName: "English", otherTheme: "Светлая или тёмная",
     noSessions: "Сеансов пока нет. Сеанс появится, как только устройство пришлёт первые точки.",
     noMatch: "Таких сеансов нет.", choose: "Выберите сеанс", noPersons: "В этом сеансе никого нет.",
     noPoints: "В этом промежутке нет точек.", noCells: "В этом сеансе пока нет точек.",
     noTotals: "Ни одно устройство ещё не прислало итогов.", noPeople: "Это устройство ещё никого не сообщило.",
     noMoments: "Сильных или резких перемен здесь не найдено.",
     everybody: "Все", person: "Человек", visitor: "Гость", points: "точек", pts: "тчк", persons: "чел.",
-    unavailable: "База данных сейчас не отвечает.", network: "Сервер недоступен.",
-    unauthorized: "Сервер требует токен.", failed: "Сервер отклонил запрос.",
+    unavailable: "База данных сейчас не отвечает.",
+    failed: "Сервер отклонил запрос.",
     noPlot: "Не удалось загрузить библиотеку графиков.",
     asPoints: "каждая точка", asBuckets: "линия средних, полоса от наименьшего до наибольшего за каждые", zone: "время:",
     zoomIn: "Приблизить", zoomOut: "Отдалить", earlier: "Раньше", later: "Позже", all: "Всё", download: "Скачать",
@@ -55,38 +57,17 @@ const WORDS = {
     hideCamera: "Скрыть камеру", noFrame: "От этого устройства ещё не было кадров.", fps: "кадров/с у модели",
     s: "с", min: "мин", h: "ч", ms: "мс", d: "д",
   },
-};
+});
 
-const stored = localStorage.getItem("language");
-let language = stored in WORDS ? stored : navigator.language.startsWith("ru") ? "ru" : "en";
-
-export const t = (key) => WORDS[language][key] ?? key;
-export const locale = () => (language === "ru" ? "ru-RU" : "en-GB");
-
-export function switchLanguage() {
-  language = language === "ru" ? "en" : "ru";
-  localStorage.setItem("language", language);
-}
-
-export function translatePage() {
-  document.documentElement.lang = language;
-  for (const one of document.querySelectorAll("[data-t]")) one.textContent = t(one.dataset.t);
-  for (const one of document.querySelectorAll("[data-placeholder]")) {
-    one.placeholder = t(one.dataset.placeholder);
-    one.setAttribute("aria-label", one.placeholder);
-  }
-}
-
-export const dayFormat = () => (language === "ru" ? "%d.%m.%Y" : "%Y-%m-%d");
-export const separators = () => (language === "ru" ? ",\u00a0" : ".,");
-export const count = (n) => new Intl.NumberFormat(locale()).format(n);
+export const dayFormat = () => (current() === "ru" ? "%d.%m.%Y" : "%Y-%m-%d");
+export const separators = () => (current() === "ru" ? ",\u00a0" : ".,");
 export const compact = (n) => new Intl.NumberFormat(locale(), { notation: "compact" }).format(n);
 // A number with its word in the right form: 1 person, 2 persons; 1 точка, 2 точки, 5 точек.
 const FORMS = {
   en: { persons: { one: "person", other: "persons" }, points: { one: "point", other: "points" }, pts: { one: "pt", other: "pts" } },
   ru: { points: { one: "точка", few: "точки", other: "точек" } },
 };
-export const many = (n, word, figure = count) => `${figure(n)} ${FORMS[language][word]?.[new Intl.PluralRules(language).select(n)] ?? FORMS[language][word]?.other ?? t(word)}`;
+export const many = (n, word, figure = count) => `${figure(n)} ${FORMS[current()][word]?.[new Intl.PluralRules(current()).select(n)] ?? FORMS[current()][word]?.other ?? t(word)}`;
 export const signed = (x) => new Intl.NumberFormat(locale(), { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" }).format(x);
 export const decimal = (x, digits = 1) => new Intl.NumberFormat(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(x);
 

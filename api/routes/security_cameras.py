@@ -31,8 +31,9 @@ def _add_reading(router: APIRouter, security: Security) -> None:
 
     @router.get("/cameras", summary="Cameras", dependencies=[admin])
     async def listing() -> dict[str, Any]:
-        """All cameras by their names, with what is not heard of each."""
-        return {"items": [camera_told(row) for row in await security.database.read(queries.cameras)]}
+        """All cameras by their names, with what is not heard of each; `zone` is that of new schedules."""
+        rows = await security.database.read(queries.cameras)
+        return {"items": [camera_told(row) for row in rows], "zone": security.zone}
 
     @router.get("/cameras/{camera_id}", summary="A camera", dependencies=[admin])
     async def one(camera_id: CameraId) -> dict[str, Any]:

@@ -218,6 +218,7 @@ async def test_cameras_are_configured_shown_and_removed(client: httpx.AsyncClien
         200, {"ok": True, "until": None},
     )  # fmt: skip
     assert (await client.get(f"/security/cameras/{CAMERA}")).json()["mutes"] == []
+    assert (await client.get("/security/cameras")).json()["zone"] == "Europe/Moscow", "whose hours they are"
     assert (await client.delete(f"/security/cameras/{CAMERA}")).json() == {"ok": True}
     assert (await client.delete(f"/security/cameras/{CAMERA}")).status_code == 200
     assert (await client.get(f"/security/cameras/{CAMERA}")).status_code == 404
