@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from ops import processes, settings
+from ops import plan, processes, settings
 from ops.embedded import jars, servers
 from ops.embedded.kafka import Kafka
 from ops.errors import OperatorError
@@ -84,7 +84,7 @@ def stores(ours: Settings) -> Generator[dict[str, str]]:
         environ = {"KAFKA_BOOTSTRAP_SERVERS": ours.kafka_bootstrap or "", "DATABASE_URL": ours.database_url or ""}
         if not ours.kafka_bootstrap:
             port, controller = servers.free_port(), servers.free_port()
-            kafka = Kafka(home / "kafka", jars.ensure(ours.cache, lambda _: None), port, controller)
+            kafka = Kafka(home / "kafka", jars.ensure(ours.cache, lambda _: None), port, controller, plan.jvm(ours))
             _running(servers.kafka_service(kafka, home), stack)
             environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap
         if not ours.database_url:

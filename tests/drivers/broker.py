@@ -11,7 +11,7 @@ import psutil
 from ops import processes
 from ops import settings as ops_settings
 from ops.embedded import jars
-from ops.embedded.kafka import Kafka
+from ops.embedded.kafka import HEAP, QUICK, Kafka
 from ops.embedded.servers import free_port, kafka_service
 from ops.service import bring_up
 from tests.drivers.waiting import eventually
@@ -21,7 +21,8 @@ class Broker:
     """Running from its construction until `stop`."""
 
     def __init__(self, home: Path) -> None:
-        kafka = Kafka(home / "kafka", jars.ensure(ops_settings.load().cache, lambda _: None), free_port(), free_port())
+        folder = jars.ensure(ops_settings.load().cache, lambda _: None)
+        kafka = Kafka(home / "kafka", folder, free_port(), free_port(), (*HEAP, *QUICK))
         self.bootstrap = kafka.bootstrap
         self._service = kafka_service(kafka, home)
         self._process = bring_up(self._service)

@@ -17,6 +17,7 @@ import psutil
 
 from ops import settings, state
 from ops.embedded import postgres
+from ops.embedded.kafka import QUICK
 from ops.embedded.servers import free_port
 from tests.drivers.waiting import eventually
 
@@ -43,6 +44,7 @@ class Stack:
         """Start on free ports and wait until everything runs; AssertionError with what was said when it does not."""
         environ = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
         environ |= {"SENSORIUM_HOME": str(home), "SENSORIUM_PORT": str(free_port()), "KAFKA_PORT": str(free_port())}
+        environ |= {"KAFKA_JVM_PERFORMANCE_OPTS": " ".join(QUICK)}
         environ |= {"SENSORIUM_CACHE": str(settings.load().cache), "PYTHONPATH": str(ROOT), **(env or {})}
         stack = cls(home, environ, run_up(home, environ, arguments))
         stack.wait_running(timeout)

@@ -19,7 +19,7 @@ import pytest
 from ops import processes
 from ops import settings as ops_settings
 from ops.embedded import jars
-from ops.embedded.kafka import Kafka
+from ops.embedded.kafka import HEAP, QUICK, Kafka
 from ops.embedded.servers import free_port, kafka_service, postgres, postgres_service
 from ops.service import Service, bring_up
 
@@ -92,7 +92,7 @@ def running(service: Service, stack: ExitStack) -> None:
 
 def embedded_kafka(home: Path, stack: ExitStack) -> str:
     cache = ops_settings.load().cache
-    kafka = Kafka(home / "kafka", jars.ensure(cache, lambda _: None), free_port(), free_port())
+    kafka = Kafka(home / "kafka", jars.ensure(cache, lambda _: None), free_port(), free_port(), (*HEAP, *QUICK))
     running(kafka_service(kafka, home), stack)
     return kafka.bootstrap
 

@@ -28,6 +28,8 @@ def test_defaults_serve_loopback_on_8000_with_embedded_servers(tmp_path: Path) -
         ("SENSORIUM_PORT", "0"),
         ("SENSORIUM_PORT", "٨٠"),
         ("KAFKA_PORT", "65536"),
+        ("KAFKA_HEAP_OPTS", "1g"),
+        ("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseG1GC 5"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker"),
         ("KAFKA_BOOTSTRAP_SERVERS", "a:1,b"),
         ("DATABASE_URL", "mysql://x"),
