@@ -12,6 +12,7 @@ from schemas.errors import InvalidEvent, TransientFailure
 from streams.runner.desk import Desk, Refused
 from streams.runner.lease import Assignment, RunOver
 from streams.steps import Heavy, WorkFailed
+from streams.vision.addresses import nameless
 
 log = logging.getLogger(__name__)
 WORD_EVERY_S: Final = 5.0
@@ -61,7 +62,7 @@ class Shift:
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until nothing is left to say. `stop`: the runner itself has to end, and gives the scenario back."""
-        log.info("%s: begins at frame %d of %s", self._run, self._next, self._source)
+        log.info("%s: begins at frame %d of %s", self._run, self._next, nameless(self._source or "nothing"))
         working = asyncio.create_task(self._work())
         beating = asyncio.create_task(self._beat())
         stopping = asyncio.create_task(stop.wait())

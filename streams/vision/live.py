@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import av
 import cv2
 import numpy as np
 from av.error import FFmpegError
 
+from streams.vision.addresses import nameless, scheme_of
 from streams.vision.boxes import Picture
 from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, unfolded
 from streams.workers import BadInput, NotNow
@@ -23,7 +23,6 @@ from streams.workers import BadInput, NotNow
 log = logging.getLogger(__name__)
 Pictures = Callable[[], Iterator[Picture]]
 """Opens the source; the iterator ends or raises OSError when it gives no more."""
-SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtmp", "http", "https", "udp", "rtp", "tcp", "srt"})
 PROTOCOLS: Final = "rtsp,rtsps,rtmp,http,https,udp,rtp,tcp,tls,srt,crypto"
 TIMEOUT_S: Final = (10.0, 20.0)
 """For opening and for reading a network stream."""
@@ -183,7 +182,7 @@ def camera(number: int) -> Pictures:
 
 def address(url: str) -> Pictures:
     """Frames of a network stream. It can name no file of this machine, and no playlist can lead to one."""
-    rtsp = {"rtsp_transport": "tcp"} if urlsplit(url).scheme in ("rtsp", "rtsps") else {}
+    rtsp = {"rtsp_transport": "tcp"} if scheme_of(url) in ("rtsp", "rtsps") else {}
 
     def pictures() -> Iterator[Picture]:
         limits: dict[str, Any] = {
@@ -200,9 +199,3 @@ def address(url: str) -> Pictures:
                 yield unfolded(frame)
 
     return pictures
-
-
-def nameless(url: str) -> str:
-    """The address without the name and the password in it, for the log."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import cv2
 
+from streams.vision.addresses import SCHEMES, is_address, is_camera, nameless, scheme_of
 from streams.vision.frames import REASON, Source
-from streams.vision.live import SCHEMES, Live, Patience, address, camera, nameless
+from streams.vision.live import Live, Patience, address, camera
 from streams.vision.looking import Looking, looking
 from streams.vision.onnx_detector import OnnxDetector
 from streams.vision.people import People
@@ -110,13 +110,20 @@ class Worker:
 
 def opened(name: str, threads: int = 1, patience: Patience = PATIENCE) -> Source:
     """The source of this name. Raises BadInput for a file that is none; cameras and addresses are opened later."""
-    if name.isdecimal() and len(name) <= 3:
+    if is_camera(name):
         return Live(f"camera {int(name)}", camera(int(name)), patience)
-    if "://" in name:
-        if urlsplit(name).scheme.lower() not in SCHEMES:
+    if is_address(name):
+        if _scheme_of(name) not in SCHEMES:
             raise BadInput(f"{REASON}: an address begins with one of {', '.join(sorted(SCHEMES))}")
         return Live(nameless(name), address(name), patience)
     return VideoFile(name, threads)
+
+
+def _scheme_of(name: str) -> str:
+    try:
+        return scheme_of(name)
+    except ValueError as wrong:
+        raise BadInput(f"{REASON}: {nameless(name)} is no address ({wrong})") from wrong
 
 
 def detector_of(wanted: Looking, threads: int = 1) -> Detector:

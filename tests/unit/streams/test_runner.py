@@ -369,6 +369,18 @@ async def test_a_camera_that_has_worked_is_waited_for() -> None:
     assert len(crew.log.told("PredictionsRecorded")) > 2
 
 
+def test_no_password_of_a_source_gets_into_the_runners_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        crew = Crew(failing(*[TransientFailure("vision: failed_to_read_frame: away")] * 99))
+        crew.log.create("rtsp://user:secret@camera/1?key=secret")
+        await crew.works(10)
+
+    caplog.set_level("INFO")
+    run(scene())
+    assert "begins at frame 0 of rtsp://camera/1" in caplog.text
+    assert "secret" not in caplog.text
+
+
 @in_virtual_time
 async def test_a_scenario_without_a_source_gets_the_runners_and_fails_where_that_has_none() -> None:
     crew = Crew(video="frames/10")

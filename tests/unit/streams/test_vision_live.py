@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from av.error import FFmpegError
 
+from streams.vision.addresses import nameless
 from streams.vision.frames import Frame
-from streams.vision.live import Live, Patience, address, camera, nameless
+from streams.vision.live import Live, Patience, address, camera
 from streams.workers import BadInput, NotNow
 from streams.workers.vision import opened
 from tests.drivers.video import count, number_of, numbered
@@ -172,5 +173,18 @@ def test_a_camera_that_is_not_there_is_said() -> None:
         next(camera(97)())
 
 
-def test_no_password_gets_into_the_log() -> None:
-    assert nameless("rtsp://user:secret@cam.example:554/live?key=abc") == "rtsp://cam.example:554/live"
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("rtsp://user:secret@cam.example:554/live?key=abc", "rtsp://cam.example:554/live"),
+        ("http://user:secret@[x", "http://..."),
+        ("what?is#this.mp4", "what?is#this.mp4"),
+    ],
+)
+def test_no_password_gets_into_the_log(source: str, named: str) -> None:
+    assert nameless(source) == named
+
+
+def test_what_only_looks_like_an_address_is_refused_without_its_password() -> None:
+    with pytest.raises(BadInput, match=r"^failed_to_read_frame: rtsp://\.\.\. is no address"):
+        opened("rtsp://user:secret@[x")
