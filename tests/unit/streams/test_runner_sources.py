@@ -17,6 +17,7 @@ from streams.runner.sources import is_permitted, only
     [
         ("0", "0", True),
         ("0", "1", False),
+        (".", "0", False),
         ("videos", "videos/a.mp4", True),
         ("videos/", "videos/deep/a.mp4", True),
         ("videos", "videos2/a.mp4", False),
@@ -54,9 +55,13 @@ async def test_only_permitted_sources_are_looked_at() -> None:
         return {}
 
     guarded = only(["0"], look)
-    requests = [{"source": "0"}, {"release": True}]
+    requests = [{"source": "0", "settings": {"model": ""}}, {"release": True}]
     for request in requests:
         await guarded(request)
     with pytest.raises(InvalidEvent, match=r"failed_to_read_frame: this runner may not look at /etc/passwd"):
         await guarded({"source": "/etc/passwd"})
+    with pytest.raises(InvalidEvent, match=r"may not look at rtsp://camera/1 \(see"):
+        await guarded({"source": "rtsp://user:secret@camera/1"})
+    with pytest.raises(InvalidEvent, match="inference_error: this runner may not load /etc/passwd"):
+        await guarded({"source": "0", "settings": {"model": "/etc/passwd"}})
     assert asked == requests
