@@ -72,7 +72,7 @@ class VideoFile:
         most: Any = [{"max_pixels": str(self._most_pixels)}]  # the library types it as texts, and takes a dict a stream
         try:
             self._container: Any = av.open(
-                str(self._path),
+                str(self._path.absolute()),  # a relative `2026-01-01T10:00.mp4` would be taken for an address
                 metadata_errors="replace",
                 container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
                 stream_options=most,

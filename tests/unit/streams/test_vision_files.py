@@ -132,6 +132,17 @@ def test_frames_that_grow_too_large_in_the_middle_are_not_unfolded(tmp_path: Pat
     video.close()
 
 
+@pytest.mark.parametrize("name", ["2026-01-01T10:00.mkv", "видео 1.mkv", "file:v.mkv", "%03d.mkv", "-v.mkv", "a|b.mkv"])
+def test_a_file_may_be_called_anything(
+    tmp_path: Path, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(films["turned.mkv"], name)
+    video = VideoFile(name)
+    assert numbers(video, 2) == [0, 1]
+    video.close()
+
+
 # --- files that are wrong -----------------------------------------------------------------------------------------
 
 
