@@ -30,7 +30,10 @@ TIMEOUT_S: Final = (10.0, 20.0)
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: without a frame until the source is restarted, between two starts, and without any until it is told."""
+    """Seconds: without a frame until the source is restarted, between two starts, and without any until it is told.
+
+    One that has not given any yet is not waited for so long: whoever asks for it tries again, or does not.
+    """
 
     silence_s: float = 20.0
     pause_s: float = 10.0
@@ -103,7 +106,11 @@ class Live:
         self._last: tuple[int, float] | None = None
 
     def next(self, wait_s: float) -> Frame | None:
-        """The newest frame; None when none came in this time. Raises NotNow when none came for a long time."""
+        """The newest frame; None when none came in this time.
+
+        Raises:
+            NotNow: none came for a long time, or the first start has failed.
+        """
         until = self._clock() + wait_s
         while True:
             taken = self._attempt(until)
@@ -111,7 +118,7 @@ class Live:
                 return self._framed(*taken)
             now = self._clock()
             if now - self._heard_s > self._patience.give_up_s:
-                raise NotNow(f"{REASON}: {self._name} gives no frames: {self._why}")
+                raise self._silent()
             if now >= until:
                 return None
 
@@ -150,7 +157,12 @@ class Live:
         if reader.refused:
             raise reader.refused
         self._why = reader.why
+        if self._last is None:
+            raise self._silent()
         log.warning("%s gives no more frames (%s); it is started again", self._name, reader.why)
+
+    def _silent(self) -> NotNow:
+        return NotNow(f"{REASON}: {self._name} gives no frames: {self._why}")
 
     def _framed(self, count: int, at_s: float, picture: Picture) -> Frame:
         self._heard_s = at_s

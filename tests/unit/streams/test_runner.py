@@ -369,6 +369,33 @@ async def test_a_camera_that_has_worked_is_waited_for() -> None:
     assert len(crew.log.told("PredictionsRecorded")) > 2
 
 
+def blind(dumb_s: float) -> Look:
+    """A camera that never gives a frame: each look ends with nothing, and after so many seconds it is told why."""
+    opened_at: list[float] = []
+
+    async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        now = asyncio.get_running_loop().time()
+        opened_at.append(now) if not opened_at else None
+        await asyncio.sleep(2)
+        if now - opened_at[0] >= dumb_s:
+            opened_at.clear()
+            raise TransientFailure("vision: failed_to_read_frame: camera 7 gives no frames: it is off")
+        nothing = {"intervals": [], "summary": {}, "frames_total": None, "next_frame": 0, "end": False}
+        return {} if request.get("release") else nothing
+
+    return look
+
+
+@in_virtual_time
+async def test_a_camera_that_never_gave_a_frame_is_not_waited_for() -> None:
+    crew = Crew(blind(3))
+    crew.log.create("live")
+    await crew.works(PACE.absent_s + 8)
+    failed = [body["reason"] for _, body in crew.log.told("ScenarioRunFailed")]
+    assert failed == ["failed_to_read_frame: camera 7 gives no frames: it is off"]
+    assert {body["frame"] for _, body in crew.log.told("ScenarioLeaseRenewed")} == {None}
+
+
 def test_no_password_of_a_source_gets_into_the_runners_log(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         crew = Crew(failing(*[TransientFailure("vision: failed_to_read_frame: away")] * 99))

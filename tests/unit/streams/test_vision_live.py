@@ -8,6 +8,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count as counted
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,14 +86,28 @@ def test_a_source_that_hangs_is_left_behind() -> None:
 
 def test_who_is_silent_for_long_is_told() -> None:
     ticks = counted(0, 5)
-    source = Live("camera 7", Scripted(), Patience(), clock=lambda: float(next(ticks)))
+    source = Live("camera 7", Scripted([0]), Patience(), clock=lambda: float(next(ticks)))
+    assert awaited(source).number == 0
     with pytest.raises(NotNow, match=r"^failed_to_read_frame: camera 7 gives no frames: it ended"):
         source.next(500)
 
 
+@pytest.mark.parametrize("attempt", [[], [OSError("away")], [threading.Event()]])
+def test_who_gives_nothing_from_the_beginning_is_told_at_once(attempt: list[Any]) -> None:
+    script = Scripted(attempt, [0])
+    source = Live("camera 7", script, SOON)
+    with pytest.raises(NotNow, match=r"^failed_to_read_frame: camera 7 gives no frames: "):
+        awaited(source)
+    assert script.opened == 1
+    for step in attempt:
+        if isinstance(step, threading.Event):
+            step.set()
+
+
 def test_starts_are_apart(caplog: pytest.LogCaptureFixture) -> None:
-    script = Scripted()
+    script = Scripted([0])
     source = Live("test", script, Patience(pause_s=1000))
+    assert awaited(source).number == 0
     for _ in range(5):
         assert source.next(0.02) is None
     assert script.opened == 1
