@@ -20,10 +20,14 @@ Detector: TypeAlias = Callable[[Picture], Sequence[Detection]]
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """How much one request wants: frames, and seconds after which it is enough."""
+    """How much one request wants: frames, and seconds after which it is enough.
+
+    An interval is looked at to its end then, but no longer than `longest_s` in all: what is slow is told in pieces.
+    """
 
     frames: int
     seconds: float
+    longest_s: float = math.inf
 
 
 class Watch:
@@ -43,11 +47,11 @@ class Watch:
 
     def work(self, portion: Portion, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
         """Look at the next frames, interval by interval, until enough was seen or the source ends."""
-        until = clock() + portion.seconds
+        until, late = clock() + portion.seconds, clock() + portion.longest_s
         last = self.next_frame + portion.frames
         intervals: list[dict[str, Any]] = []
         while not self._end and (not intervals or (self.next_frame < last and clock() < until)):
-            interval = self._interval(until, clock)
+            interval = self._interval(until, until if self._source.live else late, clock)
             if interval is None:
                 break
             intervals.append(interval)
@@ -65,8 +69,8 @@ class Watch:
             "size": list(source.size),
         }
 
-    def _interval(self, until: float, clock: Callable[[], float]) -> dict[str, Any] | None:
-        """The frames up to the next multiple of the interval; None when there were none."""
+    def _interval(self, until: float, late: float, clock: Callable[[], float]) -> dict[str, Any] | None:
+        """The frames up to the next multiple of the interval, or until it is late; None when there were none."""
         first, size = self.next_frame, self._looking.interval
         boundary = (first // size + 1) * size
         found: dict[int, tuple[Track, dict[str, Any]]] = {}
@@ -79,7 +83,7 @@ class Watch:
             ms = self._begin_ms + frame.ms
             self._take(frame, ms, found)
             self.next_frame = frame.number + 1
-            if self._source.live and clock() >= until:
+            if clock() >= late:
                 break
         if ms is None:
             return None

@@ -160,6 +160,17 @@ def test_a_request_ends_in_time(walk: Path) -> None:
     assert (len(answer["intervals"]), answer["next_frame"], answer["end"]) == (1, 10, False)
 
 
+def test_what_is_slow_is_told_in_pieces(walk: Path) -> None:
+    watcher = Watcher()
+    request = {"source": str(walk), "limit_s": 1e-9, "settings": EACH}
+    for first in range(3):
+        answer = watcher.work({**request, "first_frame": first})
+        assert [(one["first_frame"], one["last_frame"]) for one in answer["intervals"]] == [(first, first)]
+    whole = watcher.work({**request, "first_frame": 3, "limit_s": 60})["intervals"]
+    assert [(one["first_frame"], one["last_frame"]) for one in whole] == [(3, 9)]
+    assert watcher.opened == 1
+
+
 def test_after_an_error_nothing_is_open(walk: Path, tmp_path: Path) -> None:
     def broken(_: np.ndarray) -> list[Detection]:
         raise BadInput("inference_error: it broke")
