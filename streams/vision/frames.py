@@ -28,6 +28,11 @@ class Frame:
     pixels: Callable[[], Picture]
 
 
+def never() -> bool:
+    """However long it takes."""
+    return False
+
+
 class Source(Protocol):
     """Frames in order. `live` ones never end and drop what nobody took in time.
 
@@ -47,8 +52,11 @@ class Source(Protocol):
         """
         ...
 
-    def go_to(self, number: int) -> None:
-        """Make `next` give the frame of this number; a live source counts from there. Raises as `next`."""
+    def go_to(self, number: int, enough: Callable[[], bool] = never) -> bool:
+        """Make `next` give the frame of this number; a live source counts from there. Raises as `next`.
+
+        False: it has been `enough`, and the same question goes on from there.
+        """
         ...
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from av.error import FFmpegError
 
 from streams.vision.addresses import nameless, scheme_of
 from streams.vision.boxes import Picture
-from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, unfolded
+from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, never, unfolded
 from streams.workers import BadInput, NotNow
 
 log = logging.getLogger(__name__)
@@ -122,11 +122,13 @@ class Live:
             if now >= until:
                 return None
 
-    def go_to(self, number: int) -> None:
-        """Count from this number on."""
+    def go_to(self, number: int, enough: Callable[[], bool] = never) -> bool:
+        """Count from this number on, at once."""
+        del enough
         if self._reader:
             self._reader.stop()
         self._first, self._reader, self._last = number, None, None
+        return True
 
     def close(self) -> None:
         """Stop reading, as soon as the driver answers."""

@@ -34,23 +34,26 @@ class Watch:
     """What is known of a source that is being looked at. `next_frame` is the first that was not yet told."""
 
     def __init__(self, source: Source, looking: Looking, detector: Detector, summary: Summary, first: int) -> None:
-        """Go to the first frame. Raises as `frames.Source` does."""
+        """`first`: where to begin. Nothing is read yet."""
         self._source, self._looking, self._detector, self._summary = source, looking, detector, summary
         self._tracker = Tracker(looking.hits, looking.lose_s * 1000, summary.tracks + 1)
         self._motion = Motion() if looking.motion else None
         self._detected_ms = -math.inf
         self._begin_ms = summary.video_ms if source.live else 0
-        self._end = False
+        self._end = self._is_there = False
         self.looked = 0
         self.next_frame = first
-        source.go_to(first)
 
     def work(self, portion: Portion, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
-        """Look at the next frames, interval by interval, until enough was seen or the source ends."""
+        """Look at the next frames, interval by interval, until enough was seen or the source ends.
+
+        Going to the first one may take several portions without an interval. Raises as `frames.Source` does.
+        """
         until, late = clock() + portion.seconds, clock() + portion.longest_s
         last = self.next_frame + portion.frames
         intervals: list[dict[str, Any]] = []
-        while not self._end and (not intervals or (self.next_frame < last and clock() < until)):
+        self._is_there = self._is_there or self._source.go_to(self.next_frame, lambda: clock() >= late)
+        while self._is_there and not self._end and (not intervals or (self.next_frame < last and clock() < until)):
             interval = self._interval(until, until if self._source.live else late, clock)
             if interval is None:
                 break

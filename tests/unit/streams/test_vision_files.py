@@ -84,6 +84,26 @@ def test_going_far_does_not_decode_all_that_is_before(films: dict[str, Path], mo
     video.close()
 
 
+@pytest.mark.parametrize("name", ["plain.avi", "turned.mp4"])
+def test_a_long_way_is_gone_in_pieces(films: dict[str, Path], name: str) -> None:
+    video, looks = VideoFile(str(films[name])), 0
+
+    def enough() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks % 10 == 0
+
+    asked = 1
+    while not video.go_to(LONG - 1, enough):
+        asked += 1
+    assert 2 < asked < LONG / 8
+    assert numbers(video) == [LONG - 1]
+    assert not video.go_to(LONG - 2, enough=lambda: True)  # back, from the beginning or a key frame
+    video.go_to(3)
+    assert numbers(video, 1) == [3]
+    video.close()
+
+
 @pytest.mark.parametrize("number", [LONG, LONG + 1, 100_000])
 def test_behind_the_end_there_is_nothing(films: dict[str, Path], number: int) -> None:
     for name in ("plain.avi", "turned.mp4"):

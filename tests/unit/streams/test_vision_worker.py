@@ -171,6 +171,15 @@ def test_what_is_slow_is_told_in_pieces(walk: Path) -> None:
     assert watcher.opened == 1
 
 
+def test_a_long_way_to_where_it_goes_on_takes_several_requests(walk: Path) -> None:
+    watcher = Watcher()
+    request = {"source": str(walk), "first_frame": 90, "settings": EACH}
+    nothing = watcher.work({**request, "limit_s": 1e-9})
+    assert (nothing["intervals"], nothing["next_frame"], nothing["end"]) == ([], 90, False)
+    (interval,) = watcher.work(request)["intervals"]
+    assert (interval["first_frame"], interval["last_frame"], watcher.opened) == (90, 94, 1)
+
+
 def test_after_an_error_nothing_is_open(walk: Path, tmp_path: Path) -> None:
     def broken(_: np.ndarray) -> list[Detection]:
         raise BadInput("inference_error: it broke")
