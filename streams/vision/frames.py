@@ -21,11 +21,15 @@ MOST_PIXELS: Final = 34_000_000
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame: its number from 0, its time in milliseconds from the source's beginning, and how to unfold it."""
+    """A frame: its number from 0, its time in milliseconds from the source's beginning, and how to unfold it.
+
+    `before_ms`: the time of the frame before it, where that was seen; frames need not come evenly.
+    """
 
     number: int
     ms: int
     pixels: Callable[[], Picture]
+    before_ms: int | None = None
 
 
 def never() -> bool:

@@ -54,7 +54,8 @@ class VideoFile:
             self.frames_total = self._number
             return None
         number, self._number = self._number, self._number + 1
-        return Frame(number, self._ms(frame, number), lambda: self._pixels(frame))
+        before_ms, self._last_ms = self._last_ms, self._ms(frame, number)
+        return Frame(number, self._last_ms, lambda: self._pixels(frame), before_ms)
 
     def go_to(self, number: int, enough: Callable[[], bool] = never) -> bool:
         """Read on at this frame; behind the end there is none. False: not there yet, ask again."""
@@ -100,6 +101,7 @@ class VideoFile:
         context.options = {"max_pixels": str(self._most_pixels)}
         self._timeless = bool(TIMELESS & set(self._container.format.name.split(",")))
         self._frames, self._number = self._decoded(), 0
+        self._last_ms: int | None = None
 
     def _reopen(self) -> None:
         self._container.close()

@@ -112,7 +112,9 @@ class Watch:
         looking = self._looking
         if looking.every or self._source.live:
             return frame.number % max(1, looking.every) == 0
-        before = frame.ms - 1000 / (self._source.fps or 1)
+        before = frame.before_ms
+        if before is None:
+            before = frame.ms - 1000 / (self._source.fps or 1)
         return math.floor(frame.ms * looking.per_second / 1000) != math.floor(before * looking.per_second / 1000)
 
     def _look(self, frame: Frame, ms: int) -> list[Track]:

@@ -145,6 +145,15 @@ def test_frames_are_sampled(walk: Path, settings: dict[str, Any], looks: int) ->
     assert watcher.looks == looks
 
 
+def test_frames_that_do_not_come_evenly_are_sampled_by_their_times(tmp_path: Path) -> None:
+    """Fast for a second, then slow: five looks a second are what they are in both."""
+    times = [*range(0, 1000, 20), *range(1000, 5000, 160)]
+    path = film(tmp_path / "v.mkv", (square_at(9, 9) for _ in times), times=times)
+    watcher = Watcher()
+    in_portions(watcher.work, path, 1000, settings={"motion": False, "per_second": 5})
+    assert watcher.looks == len({time * 5 // 1000 for time in times})
+
+
 def test_where_nothing_moves_nothing_is_searched_and_who_stands_there_stays(tmp_path: Path) -> None:
     still = film(tmp_path / "v.mp4", (square_at(100, 100) for _ in range(400)), qmin="1", qmax="2", b="9000000")
     watcher = Watcher()
