@@ -57,6 +57,7 @@ class Shift:
         self._seen: int | None = None
         """The last frame of this run; None until there is one."""
         self._frames: int | None = None
+        self._frames_told: int | None = None
         self._told = asyncio.Event()
         self._gives_back = self._is_open = False
         self._next_word = self._heard_s = 0.0
@@ -99,8 +100,14 @@ class Shift:
         """Three words within each lease. Ends by RunOver."""
         while True:
             await asyncio.sleep(self._run.lease.length_s / 3)
-            if await self._desk.renew(self._run, self._seen, self._frames):
-                self._told.set()
+            await self._say()
+
+    async def _say(self) -> None:
+        """One word that we are alive, how far, and how many frames there are."""
+        frames = self._frames
+        if await self._desk.renew(self._run, self._seen, frames):
+            self._told.set()
+        self._frames_told = frames
 
     async def _work(self) -> str | None:
         """Why the run failed; None when it was told that it is through."""
@@ -128,6 +135,8 @@ class Shift:
             ended = bool(answer["end"])
         if self._gives_back and not ended:
             return STOPPED
+        if self._frames != self._frames_told:  # the end of a file tells how many there were, if nothing before did
+            await self._say()
         await self._desk.finish(self._run)
         log.info("%s: %s at frame %d", self._run, "through" if ended else "stopped as told", self._next)
         return None

@@ -194,6 +194,15 @@ async def test_progress_is_in_the_heartbeats() -> None:
 
 
 @in_virtual_time
+async def test_how_many_frames_there_were_is_told_also_of_a_short_run() -> None:
+    crew = Crew()
+    crew.log.create("frames/25")
+    await crew.works(5)
+    told = [(body["frame"], body["frames"]) for _, body in crew.log.told("ScenarioLeaseRenewed")]
+    assert told == [(24, 25)]
+
+
+@in_virtual_time
 async def test_a_run_whose_lease_ran_out_is_given_up_without_another_word() -> None:
     crew = Crew(slow(2))
     crew.log.create("frames/1000")
