@@ -13,7 +13,7 @@ from typing import Any, Final
 import av
 import cv2
 import numpy as np
-from av.error import FFmpegError
+from av.error import ExitError, FFmpegError
 
 from streams.vision.addresses import nameless, scheme_of
 from streams.vision.boxes import Picture
@@ -76,6 +76,8 @@ class _Reader:
             self.why = "it ended"
         except BadInput as refused:
             self.refused = refused
+        except ExitError:  # what the library calls its own timeout
+            self.why = "it does not answer"
         except (FFmpegError, OSError, ValueError, cv2.error) as failed:
             self.why = getattr(failed, "strerror", None) or failed.__class__.__name__
         finally:

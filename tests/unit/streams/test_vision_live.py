@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count as counted
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from av.error import FFmpegError
 
+from streams.vision import live
 from streams.vision.addresses import nameless
 from streams.vision.frames import Frame
 from streams.vision.live import Live, Patience, address, camera
@@ -85,9 +86,16 @@ def test_a_source_that_hangs_is_left_behind() -> None:
 
 
 def test_who_is_silent_for_long_is_told() -> None:
-    ticks = counted(0, 5)
-    source = Live("camera 7", Scripted([0]), Patience(), clock=lambda: float(next(ticks)))
-    assert awaited(source).number == 0
+    now = step = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += step
+        return now
+
+    source = Live("camera 7", Scripted([0]), Patience(pause_s=0), clock)
+    assert source.next(10)
+    step = 5.0
     with pytest.raises(NotNow, match=r"^failed_to_read_frame: camera 7 gives no frames: it ended"):
         source.next(500)
 
@@ -102,6 +110,14 @@ def test_who_gives_nothing_from_the_beginning_is_told_at_once(attempt: list[Any]
     for step in attempt:
         if isinstance(step, threading.Event):
             step.set()
+
+
+def test_who_takes_the_call_and_says_nothing_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "TIMEOUT_S", (0.1, 0.1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = opened(f"http://127.0.0.1:{silent.getsockname()[1]}/stream", patience=Patience())
+        with pytest.raises(NotNow, match=r"/stream gives no frames: it does not answer$"):
+            awaited(source)
 
 
 def test_starts_are_apart(caplog: pytest.LogCaptureFixture) -> None:
