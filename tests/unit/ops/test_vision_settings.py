@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import pytest
 
-from ops import demo_scenario, demo_video, vision_settings
+from ops import demo_scenario, demo_video, vision_settings, vision_wiring
 from ops.errors import OperatorError
 from ops.run_worker import main
 from ops.settings import Settings, load
@@ -94,6 +94,19 @@ def test_too_many_arguments_are_told_how_it_is_used(capsys):
     assert main(["worker_1", "video.mp4", "more"]) == 2
     assert main(["--help"]) == 0
     assert "run_worker.py [worker_id] [video_path]" in capsys.readouterr().err
+
+
+def test_a_worker_has_the_name_and_the_video_that_it_is_given(tmp_path, monkeypatch):
+    started: list[Settings] = []
+    monkeypatch.setattr(vision_wiring, "runner", lambda ours: started.append(ours) or 0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("SENSORIUM_HOME", str(tmp_path))
+    monkeypatch.setenv("VIDEO_PATH", "set.mp4")
+    assert [main(given) for given in (["worker_1", "video.mp4"], ["worker_2"], [])] == [0, 0, 0]
+    ours = [(one.vision.runner_id, one.vision.video, one.kafka_bootstrap) for one in started]
+    assert ours[:2] == [("worker_1", "video.mp4", "kafka:9092"), ("worker_2", "set.mp4", "kafka:9092")]
+    assert ours[2][0].startswith("worker_")
 
 
 @pytest.mark.parametrize("script", ["run.py", "run_worker.py"])

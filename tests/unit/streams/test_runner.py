@@ -159,8 +159,32 @@ async def test_an_answer_that_is_not_heard_is_asked_for_again_and_nothing_is_tol
 
 
 @in_virtual_time
+async def test_a_lease_counts_from_before_the_question_was_sent() -> None:
+    class Far(Log):
+        async def command(self, *arguments: Any, **more: Any) -> CommandAnswer:
+            answer = await super().command(*arguments, **more)
+            await asyncio.sleep(2)
+            return answer
+
+    log, now = Far(), asyncio.get_running_loop().time
+    log.create()
+    desk = Desk(log, "r", LEASE_S)
+    run = await desk.claim()
+    assert run
+    assert run.lease.left_s(now()) == LEASE_S - 2
+    await desk.renew(run, None, None)
+    assert run.lease.left_s(now()) == LEASE_S - 2
+
+
+@in_virtual_time
 async def test_a_claim_that_was_decided_long_ago_is_only_worked_on_while_it_stands() -> None:
-    crew = Crew()
+    looks: list[Mapping[str, Any]] = []
+
+    async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        looks.append(request)
+        return await cheap(request)
+
+    crew = Crew(look)
     crew.log.create()
     crew.log.deaf = True
     working = asyncio.create_task(crew.works(60))
@@ -172,6 +196,7 @@ async def test_a_claim_that_was_decided_long_ago_is_only_worked_on_while_it_stan
     await working
     assert [body["reason"] for _, body in crew.log.told("ScenarioRunFailed")] == ["lease_expired"]
     assert not crew.log.told("PredictionsRecorded")
+    assert not looks
 
 
 @in_virtual_time
