@@ -151,7 +151,7 @@ class Shift:
         self._next, self._frames, self._summary = answer["next_frame"], answer["frames_total"], summary
         if has_moved:
             self._seen, self._heard_s = self._next - 1, _now()
-        elif not answer["end"]:  # a camera with nothing new
+        elif not answer["end"]:  # a camera with nothing new, or a long way to the first frame
             await self._told_within(self._pace.retry_s)
         self._progress()
 
