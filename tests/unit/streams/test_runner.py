@@ -309,6 +309,19 @@ async def test_a_runner_that_ends_gives_its_scenario_back_at_no_cost() -> None:
 
 
 @in_virtual_time
+async def test_a_runner_that_cannot_give_its_scenario_back_ends_all_the_same() -> None:
+    crew, now = Crew(slow(1)), asyncio.get_running_loop().time
+    crew.runner.desk = Desk(crew.log, "r", 60.0)
+    crew.log.create("frames/1000")
+    working = asyncio.create_task(crew.works(2.5))
+    await asyncio.sleep(2.2)
+    crew.log.away = True
+    await working
+    assert now() < 2.5 + 2 * PACE.grace_s + 1.5  # for the look at hand, then for the word
+    assert not crew.log.told("ScenarioRunFailed")
+
+
+@in_virtual_time
 async def test_the_next_runner_goes_on_after_the_last_acknowledged_frame_with_its_summary() -> None:
     crew = Crew(slow(1))
     crew.log.create("frames/50")
