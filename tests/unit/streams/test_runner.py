@@ -317,7 +317,7 @@ async def test_a_runner_that_cannot_give_its_scenario_back_ends_all_the_same() -
     await asyncio.sleep(2.2)
     crew.log.away = True
     await working
-    assert now() < 2.5 + 2 * PACE.grace_s + 1.5  # for the look at hand, then for the word
+    assert now() < 2.5 + 2 * PACE.grace_s + 2.5  # for the look at hand, then for the word, then to let go
     assert not crew.log.told("ScenarioRunFailed")
 
 
