@@ -11,7 +11,12 @@ import orjson
 
 from api.answers import refused
 
+_YEAR_10000_US: Final = 253_402_300_800_000_000
 NOT_ONE: Final = "Not a cursor of this list: take it from the Link header"
+
+
+class EpochUs(int):
+    """The kind of a time in a key: UTC epoch microseconds, of which PostgreSQL does not take every 64-bit number."""
 
 
 def write(*key: Any) -> str:
@@ -54,6 +59,10 @@ def _opened(cursor: str) -> list[Any]:
 def _as(kind: type, value: Any) -> Any:
     if kind is UUID:
         return UUID(str(value))
-    if type(value) is not kind or (kind is int and not -(2**63) <= value < 2**63):
+    if kind is EpochUs:
+        if type(value) is not int or not 0 <= value < _YEAR_10000_US:
+            raise ValueError(value)
+        return value
+    if type(value) is not kind or "\0" in str(value) or (kind is int and not -(2**63) <= value < 2**63):
         raise ValueError(value)
     return value

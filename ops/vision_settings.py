@@ -22,9 +22,10 @@ _ALL: Final = "*"
 class VisionSettings:
     """What a site may set of its runners.
 
-    `video` is a file, a camera's number or an address, for scenarios that name no source; those that do
-    may name one of `sources` (none: any). An assignment stands for `lease_s` without a heartbeat; a free runner asks every `poll_s`. A source that does not answer is tried for
-    `absent_s`. `look`: how to look at frames, as far as it is set (`streams.vision.looking.Looking` has the rest).
+    `video` is a file, a camera's number or an address, for scenarios that name no source; those that do may name one
+    of `sources` (none: any). An assignment stands for `lease_s` without a heartbeat; a free runner asks every
+    `poll_s`. A source that does not answer is tried for `absent_s`. `look`: how to look at frames, as far as it is set
+    (`streams.vision.looking.Looking` has the rest).
 
     A signal of deviance begins at a score of `deviance_on` and ends below `deviance_off`, unless its camera is set
     otherwise; key frames are kept for `picture_days`.

@@ -133,7 +133,7 @@ def _add_history(router: APIRouter, database: Database, sign_in: SignIn) -> None
     ) -> Response:
         """The device (null until it is registered), what it deleted unsent, and what happened to it."""
         del caller
-        after: Any = cursors.read(query.after, int, str, int, int)
+        after: Any = cursors.read(query.after, cursors.EpochUs, str, int, int)
         row = await database.read(partial(devices.one, device_id=device_id))
         read = partial(devices.history, device_id=device_id, after=after, limit=query.limit + 1)
         rows = await database.read(read)

@@ -166,7 +166,7 @@ def _add_lists(router: APIRouter, office: _Office) -> None:
     ) -> Response:
         """Transitions, assignments, failures with their reasons, oldest first; with `predictions` those too."""
         await office.row(scenario_id)
-        place = cursors.read(after, int, str, int)
+        place = cursors.read(after, cursors.EpochUs, str, int)
         read = partial(scenarios.history, scenario_id=scenario_id, after=place, limit=limit)
         rows = await office.database.read(partial(read, with_predictions=predictions))
         return json_answer(

@@ -44,7 +44,7 @@ class Server:
         """The answer's JSON; None when it is one of `refusals`.
 
         Raises:
-            ServerError: no answer, or another one than 2xx. RuntimeError: not connected.
+            ServerError: no answer, another one than 2xx, or no JSON in it. RuntimeError: not connected.
         """
         if self._http is None:
             raise RuntimeError("Not connected: call `await db.connect()` first.")
@@ -56,4 +56,7 @@ class Server:
             return None
         if not answer.is_success:
             raise ServerError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ServerError(f"{method} {path}: this is no Sensorium server: {answer.text[:500]}") from error

@@ -1,4 +1,4 @@
-"""Everything under the name seed 004 starts its API by: `run.py`, or `python -m run`."""
+"""Everything under the name seed 004 starts its API by: `python run.py`, `run.py`, or `python -m run`."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from schemas.errors import InvalidEvent, TransientFailure
 from streams.runner.desk import Desk, Refused
 from streams.runner.lease import Assignment, RunOver
 from streams.steps import Heavy, WorkFailed
+from streams.vision.addresses import nameless
 
 log = logging.getLogger(__name__)
 WORD_EVERY_S: Final = 5.0
@@ -26,8 +27,8 @@ class Pace:
     """Seconds, but for `frames`: so many are asked for at once, which is rounded up to an interval.
 
     After `seconds` a look ends with what it has; `request_s` bounds it. A source that does not answer is tried again
-    for `absent_s`, one that has given frames and has no end for as long as the lease is renewed. Who is to stop has
-    `grace_s` for the look it is at.
+    for `absent_s` since its last frame, one that has given frames in this run and has no end for as long as the lease
+    is renewed. Who is to stop has `grace_s` for the look it is at.
     """
 
     frames: int = 1
@@ -54,14 +55,16 @@ class Shift:
         self._source = run.source or video
         self._next, self._summary = run.from_frame, run.summary
         self._seen: int | None = None
+        """The last frame of this run; None until there is one."""
         self._frames: int | None = None
+        self._frames_told: int | None = None
         self._told = asyncio.Event()
         self._gives_back = self._is_open = False
-        self._next_word = 0.0
+        self._next_word = self._heard_s = 0.0
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until nothing is left to say. `stop`: the runner itself has to end, and gives the scenario back."""
-        log.info("%s: begins at frame %d of %s", self._run, self._next, self._source)
+        log.info("%s: begins at frame %d of %s", self._run, self._next, nameless(self._source or "nothing"))
         working = asyncio.create_task(self._work())
         beating = asyncio.create_task(self._beat())
         stopping = asyncio.create_task(stop.wait())
@@ -97,8 +100,14 @@ class Shift:
         """Three words within each lease. Ends by RunOver."""
         while True:
             await asyncio.sleep(self._run.lease.length_s / 3)
-            if await self._desk.renew(self._run, self._seen, self._frames):
-                self._told.set()
+            await self._say()
+
+    async def _say(self) -> None:
+        """One word that we are alive, how far, and how many frames there are."""
+        frames = self._frames
+        if await self._desk.renew(self._run, self._seen, frames):
+            self._told.set()
+        self._frames_told = frames
 
     async def _work(self) -> str | None:
         """Why the run failed; None when it was told that it is through."""
@@ -117,7 +126,7 @@ class Shift:
     async def _through(self) -> str | None:
         if not self._source:
             return f"{REASONS[0]}: the scenario names no source, and its runner has none either"
-        ended = False
+        ended, self._heard_s = False, _now()
         while not (ended or self._told.is_set()):
             answer = await self._patiently_look()
             if answer is None:
@@ -126,6 +135,8 @@ class Shift:
             ended = bool(answer["end"])
         if self._gives_back and not ended:
             return STOPPED
+        if self._frames != self._frames_told:  # the end of a file tells how many there were, if nothing before did
+            await self._say()
         await self._desk.finish(self._run)
         log.info("%s: %s at frame %d", self._run, "through" if ended else "stopped as told", self._next)
         return None
@@ -136,22 +147,23 @@ class Shift:
         for interval in answer["intervals"]:
             if await self._desk.record(self._run, interval, interval.get("summary", summary)):
                 self._told.set()
-        self._seen, self._frames = answer["next_frame"] - 1, answer["frames_total"]
         has_moved = answer["next_frame"] > self._next
-        self._next, self._summary = answer["next_frame"], summary
-        if not has_moved and not answer["end"]:  # a camera with nothing new
+        self._next, self._frames, self._summary = answer["next_frame"], answer["frames_total"], summary
+        if has_moved:
+            self._seen, self._heard_s = self._next - 1, _now()
+        elif not answer["end"]:  # a camera with nothing new, or a long way to the first frame
             await self._told_within(self._pace.retry_s)
         self._progress()
 
     async def _patiently_look(self) -> Mapping[str, Any] | None:
         """The next look; None when told to stop meanwhile. Raises as `Heavy` does."""
-        began, pause_s = _now(), self._pace.retry_s
+        pause_s = self._pace.retry_s
         while True:
             try:
                 return await self._look_once()
             except TransientFailure as absent:
                 is_camera = self._seen is not None and self._frames is None
-                if not is_camera and _now() - began >= self._pace.absent_s:
+                if not is_camera and _now() - self._heard_s >= self._pace.absent_s:
                     raise
                 log.warning("%s: %s; again in %.1f s", self._run, absent, pause_s)
             if await self._told_within(pause_s):

@@ -1,14 +1,17 @@
-"""What a scenario may have its runner look at: whoever starts scenarios names any source, and a site may say which."""
+"""What a scenario may have its runner open: whoever starts scenarios names any file, and a site may say which."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 from schemas.errors import InvalidEvent
 from streams.steps import Heavy
+from streams.vision.addresses import is_address, is_camera, nameless
+
+_SEE: Final = "(see RUNNER_SOURCES)"
 
 
 def is_permitted(source: str, permitted: Sequence[str]) -> bool:
@@ -20,21 +23,24 @@ def is_permitted(source: str, permitted: Sequence[str]) -> bool:
 
 
 def _covers(entry: str, source: str) -> bool:
-    if entry == source:
-        return True
-    if "://" in source or "://" in entry:
+    if entry == source or is_camera(source):
+        return entry == source  # a camera's number lies in no folder
+    if is_address(source) or is_address(entry):
         # An address may leave its folder, too, and where it leads then is only known to its server.
         return ".." not in unquote(source) and source.startswith(entry.rstrip("/") + "/")
     return Path(source).resolve().is_relative_to(Path(entry).resolve())
 
 
 def only(permitted: Sequence[str], look: Heavy) -> Heavy:
-    """`look`, asked about permitted sources only; others raise InvalidEvent."""
+    """`look`, asked about permitted sources and models only; others raise InvalidEvent."""
 
     async def looked(request: Mapping[str, Any], /) -> Mapping[str, Any]:
         source = request.get("source")
         if source is not None and not is_permitted(source, permitted):
-            raise InvalidEvent(f"failed_to_read_frame: this runner may not look at {source} (see RUNNER_SOURCES)")
+            raise InvalidEvent(f"failed_to_read_frame: this runner may not look at {nameless(source)} {_SEE}")
+        model = (request.get("settings") or {}).get("model")
+        if model and not is_permitted(str(model), permitted):
+            raise InvalidEvent(f"inference_error: this runner may not load {model} {_SEE}")
         return await look(request)
 
     return looked

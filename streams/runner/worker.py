@@ -20,6 +20,7 @@ from streams.runner.desk import Desk
 from streams.runner.loop import News, Rest, Runner
 from streams.runner.shift import Pace
 from streams.runtime.quiet import quieten
+from streams.steps import Heavy
 from streams.workers.pool import ChildLimits, ChildPool
 
 log = logging.getLogger(__name__)
@@ -86,13 +87,17 @@ async def work(
             log.info("runner %s asks for work", options.runner_id)
             if on_ready:
                 on_ready()
-        look = sources.only([options.video or "", *options.sources] if options.sources else [], children)
-        await Runner(desk, look, options.video, stop, news, options.pace, options.rest).run()
+        await Runner(desk, permitted(options, children), options.video, stop, news, options.pace, options.rest).run()
     finally:
         await children.close()
         await ear.close()
         await replies.stop()
         publisher.close(1.0)
+
+
+def permitted(options: RunnerOptions, look: Heavy) -> Heavy:
+    """`look`, at what the site lets scenarios name; the runner's own video always."""
+    return sources.only([options.video or "", *options.sources] if options.sources else [], look)
 
 
 async def _readable(replies: ReplyReader, stop: asyncio.Event) -> None:

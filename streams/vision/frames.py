@@ -21,11 +21,20 @@ MOST_PIXELS: Final = 34_000_000
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame: its number from 0, its time in milliseconds from the source's beginning, and how to unfold it."""
+    """A frame: its number from 0, its time in milliseconds from the source's beginning, and how to unfold it.
+
+    `before_ms`: the time of the frame before it, where that was seen; frames need not come evenly.
+    """
 
     number: int
     ms: int
     pixels: Callable[[], Picture]
+    before_ms: int | None = None
+
+
+def never() -> bool:
+    """However long it takes."""
+    return False
 
 
 class Source(Protocol):
@@ -47,8 +56,11 @@ class Source(Protocol):
         """
         ...
 
-    def go_to(self, number: int) -> None:
-        """Make `next` give the frame of this number; a live source counts from there. Raises as `next`."""
+    def go_to(self, number: int, enough: Callable[[], bool] = never) -> bool:
+        """Make `next` give the frame of this number; a live source counts from there. Raises as `next`.
+
+        False: it has been `enough`, and the same question goes on from there.
+        """
         ...
 
     def close(self) -> None:

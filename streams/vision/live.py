@@ -9,21 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import av
 import cv2
 import numpy as np
-from av.error import FFmpegError
+from av.error import ExitError, FFmpegError
 
+from streams.vision.addresses import nameless, scheme_of
 from streams.vision.boxes import Picture
-from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, unfolded
+from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, never, unfolded
 from streams.workers import BadInput, NotNow
 
 log = logging.getLogger(__name__)
 Pictures = Callable[[], Iterator[Picture]]
 """Opens the source; the iterator ends or raises OSError when it gives no more."""
-SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtmp", "http", "https", "udp", "rtp", "tcp", "srt"})
 PROTOCOLS: Final = "rtsp,rtsps,rtmp,http,https,udp,rtp,tcp,tls,srt,crypto"
 TIMEOUT_S: Final = (10.0, 20.0)
 """For opening and for reading a network stream."""
@@ -31,7 +30,10 @@ TIMEOUT_S: Final = (10.0, 20.0)
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: without a frame until the source is restarted, between two starts, and without any until it is told."""
+    """Seconds: without a frame until the source is restarted, between two starts, and without any until it is told.
+
+    One that has not given any yet is not waited for so long: whoever asks for it tries again, or does not.
+    """
 
     silence_s: float = 20.0
     pause_s: float = 10.0
@@ -74,6 +76,8 @@ class _Reader:
             self.why = "it ended"
         except BadInput as refused:
             self.refused = refused
+        except ExitError:  # what the library calls its own timeout
+            self.why = "it does not answer"
         except (FFmpegError, OSError, ValueError, cv2.error) as failed:
             self.why = getattr(failed, "strerror", None) or failed.__class__.__name__
         finally:
@@ -104,7 +108,11 @@ class Live:
         self._last: tuple[int, float] | None = None
 
     def next(self, wait_s: float) -> Frame | None:
-        """The newest frame; None when none came in this time. Raises NotNow when none came for a long time."""
+        """The newest frame; None when none came in this time.
+
+        Raises:
+            NotNow: none came for a long time, or the first start has failed.
+        """
         until = self._clock() + wait_s
         while True:
             taken = self._attempt(until)
@@ -112,15 +120,17 @@ class Live:
                 return self._framed(*taken)
             now = self._clock()
             if now - self._heard_s > self._patience.give_up_s:
-                raise NotNow(f"{REASON}: {self._name} gives no frames: {self._why}")
+                raise self._silent()
             if now >= until:
                 return None
 
-    def go_to(self, number: int) -> None:
-        """Count from this number on."""
+    def go_to(self, number: int, enough: Callable[[], bool] = never) -> bool:
+        """Count from this number on, at once."""
+        del enough
         if self._reader:
             self._reader.stop()
         self._first, self._reader, self._last = number, None, None
+        return True
 
     def close(self) -> None:
         """Stop reading, as soon as the driver answers."""
@@ -151,7 +161,12 @@ class Live:
         if reader.refused:
             raise reader.refused
         self._why = reader.why
+        if self._last is None:
+            raise self._silent()
         log.warning("%s gives no more frames (%s); it is started again", self._name, reader.why)
+
+    def _silent(self) -> NotNow:
+        return NotNow(f"{REASON}: {self._name} gives no frames: {self._why}")
 
     def _framed(self, count: int, at_s: float, picture: Picture) -> Frame:
         self._heard_s = at_s
@@ -183,7 +198,7 @@ def camera(number: int) -> Pictures:
 
 def address(url: str) -> Pictures:
     """Frames of a network stream. It can name no file of this machine, and no playlist can lead to one."""
-    rtsp = {"rtsp_transport": "tcp"} if urlsplit(url).scheme in ("rtsp", "rtsps") else {}
+    rtsp = {"rtsp_transport": "tcp"} if scheme_of(url) in ("rtsp", "rtsps") else {}
 
     def pictures() -> Iterator[Picture]:
         limits: dict[str, Any] = {
@@ -200,9 +215,3 @@ def address(url: str) -> Pictures:
                 yield unfolded(frame)
 
     return pictures
-
-
-def nameless(url: str) -> str:
-    """The address without the name and the password in it, for the log."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

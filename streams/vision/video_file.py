@@ -7,7 +7,7 @@ whose number is known without decoding.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import av.logging
 from av.error import FFmpegError, InvalidDataError
 
 from streams.vision.boxes import Picture
-from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, unfolded
+from streams.vision.frames import MOST_PIXELS, REASON, Frame, check_size, never, unfolded
 from streams.workers import BadInput
 
 FORMATS: Final = (
@@ -40,6 +40,7 @@ class VideoFile:
     def __init__(self, path: str, threads: int = 1, most_pixels: int = MOST_PIXELS) -> None:
         """Open it and look at its head. Raises BadInput: no file, empty, no video, frames that are too large."""
         self._path, self._threads, self._most_pixels = _regular(path), threads, most_pixels
+        self._going_to: int | None = None
         self._open()
         self.fps: float | None = float(self._stream.average_rate or self._stream.base_rate or USUAL_FPS)
         self.frames_total: int | None = self._stream.frames or self._estimate()
@@ -53,16 +54,24 @@ class VideoFile:
             self.frames_total = self._number
             return None
         number, self._number = self._number, self._number + 1
-        return Frame(number, self._ms(frame, number), lambda: self._pixels(frame))
+        before_ms, self._last_ms = self._last_ms, self._ms(frame, number)
+        return Frame(number, self._last_ms, lambda: self._pixels(frame), before_ms)
 
-    def go_to(self, number: int) -> None:
-        """Read on at this frame; behind the end there is none."""
-        if number < self._number or number - self._number > COUNTED:
+    def go_to(self, number: int, enough: Callable[[], bool] = never) -> bool:
+        """Read on at this frame; behind the end there is none. False: not there yet, ask again."""
+        is_on_the_way = self._going_to == number and self._number <= number
+        if not is_on_the_way and (number < self._number or number - self._number > COUNTED):
             self._reopen()
             if number > COUNTED:
                 self._leap(number)
-        while self._number < number and self.next() is not None:
-            pass
+        self._going_to = number
+        while self._number < number:
+            if enough():
+                return False
+            if self.next() is None:
+                break
+        self._going_to = None
+        return True
 
     def close(self) -> None:
         """Close the file."""
@@ -72,7 +81,7 @@ class VideoFile:
         most: Any = [{"max_pixels": str(self._most_pixels)}]  # the library types it as texts, and takes a dict a stream
         try:
             self._container: Any = av.open(
-                str(self._path),
+                str(self._path.absolute()),  # a relative `2026-01-01T10:00.mp4` would be taken for an address
                 metadata_errors="replace",
                 container_options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
                 stream_options=most,
@@ -92,6 +101,7 @@ class VideoFile:
         context.options = {"max_pixels": str(self._most_pixels)}
         self._timeless = bool(TIMELESS & set(self._container.format.name.split(",")))
         self._frames, self._number = self._decoded(), 0
+        self._last_ms: int | None = None
 
     def _reopen(self) -> None:
         self._container.close()

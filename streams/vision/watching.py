@@ -20,34 +20,41 @@ Detector: TypeAlias = Callable[[Picture], Sequence[Detection]]
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """How much one request wants: frames, and seconds after which it is enough."""
+    """How much one request wants: frames, and seconds after which it is enough.
+
+    An interval is looked at to its end then, but no longer than `longest_s` in all: what is slow is told in pieces.
+    """
 
     frames: int
     seconds: float
+    longest_s: float = math.inf
 
 
 class Watch:
     """What is known of a source that is being looked at. `next_frame` is the first that was not yet told."""
 
     def __init__(self, source: Source, looking: Looking, detector: Detector, summary: Summary, first: int) -> None:
-        """Go to the first frame. Raises as `frames.Source` does."""
+        """`first`: where to begin. Nothing is read yet."""
         self._source, self._looking, self._detector, self._summary = source, looking, detector, summary
         self._tracker = Tracker(looking.hits, looking.lose_s * 1000, summary.tracks + 1)
         self._motion = Motion() if looking.motion else None
         self._detected_ms = -math.inf
         self._begin_ms = summary.video_ms if source.live else 0
-        self._end = False
+        self._end = self._is_there = False
         self.looked = 0
         self.next_frame = first
-        source.go_to(first)
 
     def work(self, portion: Portion, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
-        """Look at the next frames, interval by interval, until enough was seen or the source ends."""
-        until = clock() + portion.seconds
+        """Look at the next frames, interval by interval, until enough was seen or the source ends.
+
+        Going to the first one may take several portions without an interval. Raises as `frames.Source` does.
+        """
+        until, late = clock() + portion.seconds, clock() + portion.longest_s
         last = self.next_frame + portion.frames
         intervals: list[dict[str, Any]] = []
-        while not self._end and (not intervals or (self.next_frame < last and clock() < until)):
-            interval = self._interval(until, clock)
+        self._is_there = self._is_there or self._source.go_to(self.next_frame, lambda: clock() >= late)
+        while self._is_there and not self._end and (not intervals or (self.next_frame < last and clock() < until)):
+            interval = self._interval(until, until if self._source.live else late, clock)
             if interval is None:
                 break
             intervals.append(interval)
@@ -65,8 +72,8 @@ class Watch:
             "size": list(source.size),
         }
 
-    def _interval(self, until: float, clock: Callable[[], float]) -> dict[str, Any] | None:
-        """The frames up to the next multiple of the interval; None when there were none."""
+    def _interval(self, until: float, late: float, clock: Callable[[], float]) -> dict[str, Any] | None:
+        """The frames up to the next multiple of the interval, or until it is late; None when there were none."""
         first, size = self.next_frame, self._looking.interval
         boundary = (first // size + 1) * size
         found: dict[int, tuple[Track, dict[str, Any]]] = {}
@@ -79,7 +86,7 @@ class Watch:
             ms = self._begin_ms + frame.ms
             self._take(frame, ms, found)
             self.next_frame = frame.number + 1
-            if self._source.live and clock() >= until:
+            if clock() >= late:
                 break
         if ms is None:
             return None
@@ -105,7 +112,9 @@ class Watch:
         looking = self._looking
         if looking.every or self._source.live:
             return frame.number % max(1, looking.every) == 0
-        before = frame.ms - 1000 / (self._source.fps or 1)
+        before = frame.before_ms
+        if before is None:
+            before = frame.ms - 1000 / (self._source.fps or 1)
         return math.floor(frame.ms * looking.per_second / 1000) != math.floor(before * looking.per_second / 1000)
 
     def _look(self, frame: Frame, ms: int) -> list[Track]:

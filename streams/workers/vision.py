@@ -2,7 +2,8 @@
 
 Request: `source` (a file's path, a camera's number, or an address such as rtsp://), `first_frame`, `frames` (how many,
 rounded up to whole intervals), `settings` (see `vision.looking.Looking`), and optionally `summary` (the last one told,
-for who goes on where somebody else ended) and `seconds` (enough after that long).
+for who goes on where somebody else ended), `seconds` (enough after that long) and `limit_s` (by then there has to be an
+answer: an interval that would take more than half of it is told in pieces).
 
 Answer: `intervals`, each with `first_frame`, `last_frame`, `video_ms`, `detections` (`class`, `confidence`, `bbox`,
 `track_id`: None for who was not seen often enough to be certain; one for everybody, the surest sighting), `summary`
@@ -14,16 +15,17 @@ lets go of it, with an empty answer: nobody looks at this camera any more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import cv2
 
+from streams.vision.addresses import SCHEMES, is_address, is_camera, nameless, scheme_of
 from streams.vision.frames import REASON, Source
-from streams.vision.live import SCHEMES, Live, Patience, address, camera, nameless
+from streams.vision.live import Live, Patience, address, camera
 from streams.vision.looking import Looking, looking
 from streams.vision.onnx_detector import OnnxDetector
 from streams.vision.people import People
@@ -110,13 +112,20 @@ class Worker:
 
 def opened(name: str, threads: int = 1, patience: Patience = PATIENCE) -> Source:
     """The source of this name. Raises BadInput for a file that is none; cameras and addresses are opened later."""
-    if name.isdecimal() and len(name) <= 3:
+    if is_camera(name):
         return Live(f"camera {int(name)}", camera(int(name)), patience)
-    if "://" in name:
-        if urlsplit(name).scheme.lower() not in SCHEMES:
+    if is_address(name):
+        if _scheme_of(name) not in SCHEMES:
             raise BadInput(f"{REASON}: an address begins with one of {', '.join(sorted(SCHEMES))}")
         return Live(nameless(name), address(name), patience)
     return VideoFile(name, threads)
+
+
+def _scheme_of(name: str) -> str:
+    try:
+        return scheme_of(name)
+    except ValueError as wrong:
+        raise BadInput(f"{REASON}: {nameless(name)} is no address ({wrong})") from wrong
 
 
 def detector_of(wanted: Looking, threads: int = 1) -> Detector:
@@ -127,9 +136,9 @@ def detector_of(wanted: Looking, threads: int = 1) -> Detector:
 def _portion(request: Mapping[str, Any]) -> tuple[int, Portion]:
     try:
         first, frames = int(request.get("first_frame", 0)), int(request.get("frames", 1))
-        seconds = float(request.get("seconds", SECONDS))
+        seconds, limit_s = float(request.get("seconds", SECONDS)), float(request.get("limit_s", math.inf))
     except (TypeError, ValueError) as wrong:
-        raise BadInput("first_frame, frames and seconds are numbers.") from wrong
+        raise BadInput("first_frame, frames, seconds and limit_s are numbers.") from wrong
     if first < 0 or not 1 <= frames <= MOST_FRAMES or not 0 < seconds <= 3600:
         raise BadInput(f"first_frame is 0 or more, frames 1 to {MOST_FRAMES:,}, seconds up to 3,600.")
-    return first, Portion(frames, seconds)
+    return first, Portion(frames, seconds, limit_s / 2)

@@ -49,6 +49,16 @@ def test_a_foreign_cursor_is_refused(cursor: str) -> None:
         cursors.read(cursor, int, int)
 
 
+@pytest.mark.parametrize("key", [(2**63 - 1, "t"), (253_402_300_800_000_000, "t"), (-1, "t"), (True, "t"), (0, "\0")])
+def test_a_cursor_that_no_database_takes_is_refused(key: tuple[int, str]) -> None:
+    with pytest.raises(RequestValidationError):
+        cursors.read(cursors.write(*key), cursors.EpochUs, str)
+
+
+def test_a_time_in_a_cursor_comes_back() -> None:
+    assert cursors.read(cursors.write(1_700_000_000_000_000, "t"), cursors.EpochUs, str) == (1_700_000_000_000_000, "t")
+
+
 def test_entity_tags_compare_weakly_and_in_lists() -> None:
     tag = etag_of(b"body")
     assert tag != etag_of(b"bodz")

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from fastapi import FastAPI, HTTPException
 
+from api import cursors
 from api.routes import scenarios
 from projections.queries.errors import Unavailable
 from schemas.errors import InvalidEvent, Overloaded, TransientFailure
@@ -185,3 +186,6 @@ async def test_lists_are_paged(client: httpx.AsyncClient) -> None:
     for wrong in ("?limit=0", "?limit=1001", "?after=x", "?status=asleep"):
         assert (await client.get("/v1/scenarios" + wrong)).status_code == 422
     assert (await client.get("/v1/scenarios/1/predictions?after_frame=-2")).status_code == 422
+    for place in ((2**63 - 1, "scenarios", 1), (0, "\0", 1)):
+        answer = await client.get(f"/v1/scenarios/1/history?after={cursors.write(*place)}")
+        assert answer.status_code == 422

@@ -139,6 +139,15 @@ async def test_nobody_there_and_nobody_asked() -> None:
     await server.disconnect()
 
 
+async def test_another_server_is_an_error() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, html="<p>Sign in</p>"))
+    server = Server(lambda: Settings(), transport)
+    await server.connect()
+    with pytest.raises(ServerError, match="no Sensorium server: <p>Sign in"):
+        await ScenarioCalls(server).get_status(1)
+    await server.disconnect()
+
+
 async def test_a_token_is_shown() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(201, json={"scenario_id": int(request.headers["authorization"] == "Bearer secret")})

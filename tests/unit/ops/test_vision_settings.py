@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,13 +16,15 @@ from typing import Any
 import cv2
 import pytest
 
-from ops import demo_scenario, demo_video, vision_settings
+from ops import demo_scenario, demo_video, vision_settings, vision_wiring
 from ops.errors import OperatorError
 from ops.run_worker import main
 from ops.settings import Settings, load
 from ops.vision_settings import read
 from ops.vision_wiring import runner_options
 from streams.vision.looking import looking
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_site_that_says_nothing_gets_the_defaults(tmp_path, monkeypatch):
@@ -91,6 +96,28 @@ def test_too_many_arguments_are_told_how_it_is_used(capsys):
     assert "run_worker.py [worker_id] [video_path]" in capsys.readouterr().err
 
 
+def test_a_worker_has_the_name_and_the_video_that_it_is_given(tmp_path, monkeypatch):
+    started: list[Settings] = []
+    monkeypatch.setattr(vision_wiring, "runner", lambda ours: started.append(ours) or 0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("SENSORIUM_HOME", str(tmp_path))
+    monkeypatch.setenv("VIDEO_PATH", "set.mp4")
+    assert [main(given) for given in (["worker_1", "video.mp4"], ["worker_2"], [])] == [0, 0, 0]
+    ours = [(one.vision.runner_id, one.vision.video, one.kafka_bootstrap) for one in started]
+    assert ours[:2] == [("worker_1", "video.mp4", "kafka:9092"), ("worker_2", "set.mp4", "kafka:9092")]
+    assert ours[2][0].startswith("worker_")
+
+
+@pytest.mark.parametrize("script", ["run.py", "run_worker.py"])
+def test_the_scripts_of_the_checkout_are_started_by_python_from_anywhere(tmp_path, script):
+    command = [sys.executable, str(ROOT / script), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PATH": os.defpath}, capture_output=True, text=True, check=True)
+    words = {"run.py": "Run everything: Kafka, PostgreSQL", "run_worker.py": "run_worker.py [worker_id] [video_path]"}
+    assert words[script] in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_drawn_video_is_a_video_and_is_drawn_once(tmp_path, monkeypatch):
     monkeypatch.setattr(demo_video, "SECONDS", 2)
     path = demo_video.ensure(tmp_path / "people.mp4")
@@ -151,6 +178,22 @@ def test_the_demo_makes_a_scenario_once_and_starts_it_again(door):
     handler.scenarios[:] = [scenario("active")]
     demo_scenario.begin(settings)
     assert handler.asked[1:] == [("/scenario/1/", '{"status": "init_startup"}')]
+
+
+@pytest.mark.parametrize(
+    ("status", "runner_id", "asked"),
+    [
+        ("init_startup", None, []),
+        ("init_startup_processing", "worker_1", []),
+        ("init_startup_processing", None, [("/scenario/", "{}")]),  # somebody has said so, and nobody works
+        ("active", None, [("/scenario/", "{}")]),
+    ],
+)
+def test_the_demo_only_leaves_it_to_scenarios_that_are_worked_on(door, status, runner_id, asked):
+    handler, settings = door
+    handler.scenarios.append(scenario(status, runner_id))
+    demo_scenario.begin(settings)
+    assert handler.asked == asked
 
 
 def test_a_demo_whose_scenario_is_gone_makes_another(door):

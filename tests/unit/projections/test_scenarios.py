@@ -111,11 +111,13 @@ def test_a_new_start_is_a_new_run_and_a_retry_is_not() -> None:
     office.create()
     office.ask("FailScenarioRun", **signed(office.claim()), reason="x")
     office.ask("RetryScenario", scenario_id=1, attempt=1)
-    office.saw(office.claim(), 0, 9)
-    assert (row(office)["run_epoch"], row(office)["epoch"]) == (1, 2)
+    run = office.claim()
+    office.saw(run, 0, 9)
+    office.done("RenewScenarioLease", **signed(run), lease_ms=1000, frame=9, frames=100)
+    assert (row(office)["run_epoch"], row(office)["epoch"], row(office)["frames"]) == (1, 2, 100)
     office.set(1, "init_startup")
     again = row(office)
-    assert (again["run_epoch"], again["frame"], again["attempt"]) == (3, None, 0)
+    assert (again["run_epoch"], again["frame"], again["frames"], again["attempt"]) == (3, None, None, 0)
     assert again["predict"] is not None, "what was seen last is shown until there is something new"
 
 

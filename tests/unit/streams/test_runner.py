@@ -159,8 +159,32 @@ async def test_an_answer_that_is_not_heard_is_asked_for_again_and_nothing_is_tol
 
 
 @in_virtual_time
+async def test_a_lease_counts_from_before_the_question_was_sent() -> None:
+    class Far(Log):
+        async def command(self, *arguments: Any, **more: Any) -> CommandAnswer:
+            answer = await super().command(*arguments, **more)
+            await asyncio.sleep(2)
+            return answer
+
+    log, now = Far(), asyncio.get_running_loop().time
+    log.create()
+    desk = Desk(log, "r", LEASE_S)
+    run = await desk.claim()
+    assert run
+    assert run.lease.left_s(now()) == LEASE_S - 2
+    await desk.renew(run, None, None)
+    assert run.lease.left_s(now()) == LEASE_S - 2
+
+
+@in_virtual_time
 async def test_a_claim_that_was_decided_long_ago_is_only_worked_on_while_it_stands() -> None:
-    crew = Crew()
+    looks: list[Mapping[str, Any]] = []
+
+    async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        looks.append(request)
+        return await cheap(request)
+
+    crew = Crew(look)
     crew.log.create()
     crew.log.deaf = True
     working = asyncio.create_task(crew.works(60))
@@ -172,6 +196,7 @@ async def test_a_claim_that_was_decided_long_ago_is_only_worked_on_while_it_stan
     await working
     assert [body["reason"] for _, body in crew.log.told("ScenarioRunFailed")] == ["lease_expired"]
     assert not crew.log.told("PredictionsRecorded")
+    assert not looks
 
 
 @in_virtual_time
@@ -191,6 +216,15 @@ async def test_progress_is_in_the_heartbeats() -> None:
     await crew.works(60)
     told = [(body["frame"], body["frames"]) for _, body in crew.log.told("ScenarioLeaseRenewed")]
     assert told == [(None, None), (9, 20)]
+
+
+@in_virtual_time
+async def test_how_many_frames_there_were_is_told_also_of_a_short_run() -> None:
+    crew = Crew()
+    crew.log.create("frames/25")
+    await crew.works(5)
+    told = [(body["frame"], body["frames"]) for _, body in crew.log.told("ScenarioLeaseRenewed")]
+    assert told == [(24, 25)]
 
 
 @in_virtual_time
@@ -272,6 +306,19 @@ async def test_a_runner_that_ends_gives_its_scenario_back_at_no_cost() -> None:
     assert [(body["reason"], body["attempt"], body["final"]) for body in failed] == [("stopped", 0, False)]
     due = [body for _, body in crew.log.told("ScenarioRetryDue")]
     assert [body["due_us"] - body["at_us"] for body in due] == [0]
+
+
+@in_virtual_time
+async def test_a_runner_that_cannot_give_its_scenario_back_ends_all_the_same() -> None:
+    crew, now = Crew(slow(1)), asyncio.get_running_loop().time
+    crew.runner.desk = Desk(crew.log, "r", 60.0)
+    crew.log.create("frames/1000")
+    working = asyncio.create_task(crew.works(2.5))
+    await asyncio.sleep(2.2)
+    crew.log.away = True
+    await working
+    assert now() < 2.5 + 2 * PACE.grace_s + 2.5  # for the look at hand, then for the word, then to let go
+    assert not crew.log.told("ScenarioRunFailed")
 
 
 @in_virtual_time
@@ -367,6 +414,45 @@ async def test_a_camera_that_has_worked_is_waited_for() -> None:
     await crew.works(600)
     assert [body["reason"] for _, body in crew.log.told("ScenarioRunFailed")] == ["stopped"]
     assert len(crew.log.told("PredictionsRecorded")) > 2
+
+
+def blind(dumb_s: float) -> Look:
+    """A camera that never gives a frame: each look ends with nothing, and after so many seconds it is told why."""
+    opened_at: list[float] = []
+
+    async def look(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        now = asyncio.get_running_loop().time()
+        opened_at.append(now) if not opened_at else None
+        await asyncio.sleep(2)
+        if now - opened_at[0] >= dumb_s:
+            opened_at.clear()
+            raise TransientFailure("vision: failed_to_read_frame: camera 7 gives no frames: it is off")
+        nothing = {"intervals": [], "summary": {}, "frames_total": None, "next_frame": 0, "end": False}
+        return {} if request.get("release") else nothing
+
+    return look
+
+
+@in_virtual_time
+async def test_a_camera_that_never_gave_a_frame_is_not_waited_for() -> None:
+    crew = Crew(blind(3))
+    crew.log.create("live")
+    await crew.works(PACE.absent_s + 8)
+    failed = [body["reason"] for _, body in crew.log.told("ScenarioRunFailed")]
+    assert failed == ["failed_to_read_frame: camera 7 gives no frames: it is off"]
+    assert {body["frame"] for _, body in crew.log.told("ScenarioLeaseRenewed")} == {None}
+
+
+def test_no_password_of_a_source_gets_into_the_runners_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        crew = Crew(failing(*[TransientFailure("vision: failed_to_read_frame: away")] * 99))
+        crew.log.create("rtsp://user:secret@camera/1?key=secret")
+        await crew.works(10)
+
+    caplog.set_level("INFO")
+    run(scene())
+    assert "begins at frame 0 of rtsp://camera/1" in caplog.text
+    assert "secret" not in caplog.text
 
 
 @in_virtual_time

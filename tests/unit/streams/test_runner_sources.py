@@ -10,6 +10,7 @@ import pytest
 
 from schemas.errors import InvalidEvent
 from streams.runner.sources import is_permitted, only
+from streams.runner.worker import RunnerOptions, permitted
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,7 @@ from streams.runner.sources import is_permitted, only
     [
         ("0", "0", True),
         ("0", "1", False),
+        (".", "0", False),
         ("videos", "videos/a.mp4", True),
         ("videos/", "videos/deep/a.mp4", True),
         ("videos", "videos2/a.mp4", False),
@@ -46,17 +48,38 @@ def test_a_link_leads_out_of_no_folder(tmp_path: Path) -> None:
     assert not is_permitted(str(tmp_path / "in/link/secret.mp4"), [str(tmp_path / "in")])
 
 
-async def test_only_permitted_sources_are_looked_at() -> None:
-    asked: list[Mapping[str, Any]] = []
+class Looks:
+    """What is looked at."""
 
-    async def look(request: Mapping[str, Any], /) -> Mapping[str, Any]:
-        asked.append(request)
+    def __init__(self) -> None:
+        self.asked: list[Mapping[str, Any]] = []
+
+    async def __call__(self, request: Mapping[str, Any], /) -> Mapping[str, Any]:
+        self.asked.append(request)
         return {}
 
-    guarded = only(["0"], look)
-    requests = [{"source": "0"}, {"release": True}]
+
+async def test_a_runner_looks_at_its_own_video_and_at_what_its_site_permits() -> None:
+    looks = Looks()
+    guarded = permitted(RunnerOptions("r", "own.mp4", ("/srv/videos",)), looks)
+    for source in ("own.mp4", "/srv/videos/a.mp4"):
+        await guarded({"source": source})
+    with pytest.raises(InvalidEvent, match="may not look at /etc/passwd"):
+        await guarded({"source": "/etc/passwd"})
+    await permitted(RunnerOptions("r", "own.mp4"), looks)({"source": "/etc/passwd"})
+    assert [one["source"] for one in looks.asked] == ["own.mp4", "/srv/videos/a.mp4", "/etc/passwd"]
+
+
+async def test_only_permitted_sources_are_looked_at() -> None:
+    looks = Looks()
+    guarded = only(["0"], looks)
+    requests = [{"source": "0", "settings": {"model": ""}}, {"release": True}]
     for request in requests:
         await guarded(request)
     with pytest.raises(InvalidEvent, match=r"failed_to_read_frame: this runner may not look at /etc/passwd"):
         await guarded({"source": "/etc/passwd"})
-    assert asked == requests
+    with pytest.raises(InvalidEvent, match=r"may not look at rtsp://camera/1 \(see"):
+        await guarded({"source": "rtsp://user:secret@camera/1"})
+    with pytest.raises(InvalidEvent, match="inference_error: this runner may not load /etc/passwd"):
+        await guarded({"source": "0", "settings": {"model": "/etc/passwd"}})
+    assert looks.asked == requests

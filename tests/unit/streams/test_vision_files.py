@@ -84,6 +84,26 @@ def test_going_far_does_not_decode_all_that_is_before(films: dict[str, Path], mo
     video.close()
 
 
+@pytest.mark.parametrize("name", ["plain.avi", "turned.mp4"])
+def test_a_long_way_is_gone_in_pieces(films: dict[str, Path], name: str) -> None:
+    video, looks = VideoFile(str(films[name])), 0
+
+    def enough() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks % 10 == 0
+
+    asked = 1
+    while not video.go_to(LONG - 1, enough):
+        asked += 1
+    assert 2 < asked < LONG / 8
+    assert numbers(video) == [LONG - 1]
+    assert not video.go_to(LONG - 2, enough=lambda: True)  # back, from the beginning or a key frame
+    video.go_to(3)
+    assert numbers(video, 1) == [3]
+    video.close()
+
+
 @pytest.mark.parametrize("number", [LONG, LONG + 1, 100_000])
 def test_behind_the_end_there_is_nothing(films: dict[str, Path], number: int) -> None:
     for name in ("plain.avi", "turned.mp4"):
@@ -129,6 +149,17 @@ def test_frames_that_grow_too_large_in_the_middle_are_not_unfolded(tmp_path: Pat
     assert first
     assert first.pixels().shape == (48, 64, 3)
     assert video.next() is None  # the decoder refuses it, the file ends there
+    video.close()
+
+
+@pytest.mark.parametrize("name", ["2026-01-01T10:00.mkv", "видео 1.mkv", "file:v.mkv", "%03d.mkv", "-v.mkv", "a|b.mkv"])
+def test_a_file_may_be_called_anything(
+    tmp_path: Path, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(films["turned.mkv"], name)
+    video = VideoFile(name)
+    assert numbers(video, 2) == [0, 1]
     video.close()
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count as counted
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from av.error import FFmpegError
 
+from streams.vision import live
+from streams.vision.addresses import nameless
 from streams.vision.frames import Frame
-from streams.vision.live import Live, Patience, address, camera, nameless
+from streams.vision.live import Live, Patience, address, camera
 from streams.workers import BadInput, NotNow
 from streams.workers.vision import opened
 from tests.drivers.video import count, number_of, numbered
@@ -83,15 +86,44 @@ def test_a_source_that_hangs_is_left_behind() -> None:
 
 
 def test_who_is_silent_for_long_is_told() -> None:
-    ticks = counted(0, 5)
-    source = Live("camera 7", Scripted(), Patience(), clock=lambda: float(next(ticks)))
+    now = step = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += step
+        return now
+
+    source = Live("camera 7", Scripted([0]), Patience(pause_s=0), clock)
+    assert source.next(10)
+    step = 5.0
     with pytest.raises(NotNow, match=r"^failed_to_read_frame: camera 7 gives no frames: it ended"):
         source.next(500)
 
 
+@pytest.mark.parametrize("attempt", [[], [OSError("away")], [threading.Event()]])
+def test_who_gives_nothing_from_the_beginning_is_told_at_once(attempt: list[Any]) -> None:
+    script = Scripted(attempt, [0])
+    source = Live("camera 7", script, SOON)
+    with pytest.raises(NotNow, match=r"^failed_to_read_frame: camera 7 gives no frames: "):
+        awaited(source)
+    assert script.opened == 1
+    for step in attempt:
+        if isinstance(step, threading.Event):
+            step.set()
+
+
+def test_who_takes_the_call_and_says_nothing_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "TIMEOUT_S", (0.1, 0.1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = opened(f"http://127.0.0.1:{silent.getsockname()[1]}/stream", patience=Patience())
+        with pytest.raises(NotNow, match=r"/stream gives no frames: it does not answer$"):
+            awaited(source)
+
+
 def test_starts_are_apart(caplog: pytest.LogCaptureFixture) -> None:
-    script = Scripted()
+    script = Scripted([0])
     source = Live("test", script, Patience(pause_s=1000))
+    assert awaited(source).number == 0
     for _ in range(5):
         assert source.next(0.02) is None
     assert script.opened == 1
@@ -172,5 +204,18 @@ def test_a_camera_that_is_not_there_is_said() -> None:
         next(camera(97)())
 
 
-def test_no_password_gets_into_the_log() -> None:
-    assert nameless("rtsp://user:secret@cam.example:554/live?key=abc") == "rtsp://cam.example:554/live"
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("rtsp://user:secret@cam.example:554/live?key=abc", "rtsp://cam.example:554/live"),
+        ("http://user:secret@[x", "http://..."),
+        ("what?is#this.mp4", "what?is#this.mp4"),
+    ],
+)
+def test_no_password_gets_into_the_log(source: str, named: str) -> None:
+    assert nameless(source) == named
+
+
+def test_what_only_looks_like_an_address_is_refused_without_its_password() -> None:
+    with pytest.raises(BadInput, match=r"^failed_to_read_frame: rtsp://\.\.\. is no address"):
+        opened("rtsp://user:secret@[x")

@@ -117,7 +117,7 @@ def test_who_stands_still_is_held_but_no_surer() -> None:
 
 def test_the_summary_counts_who_is_certain() -> None:
     tracker, summary = Tracker(2, 1500), Summary(predictions=[])
-    looks = [[person(0, 0.71)], [person(0, 0.876), person(200)], [person(0, 0.6), person(200)], []]
+    looks = [[person(0, 0.71)], [person(0, 0.876), person(200)], [person(0, 0.6), person(200)], [person(0, 0.6)], []]
     for number, found in enumerate(looks):
         summary.passed(number * 5, number * 200)
         summary.add(tracker.see(found, number * 5, number * 200), number * 5, number * 200)
@@ -131,12 +131,12 @@ def test_the_summary_counts_who_is_certain() -> None:
                 "most_at_once": 2,
                 "first_frame": 0,
                 "first_ms": 0,
-                "last_frame": 10,
-                "last_ms": 400,
+                "last_frame": 15,
+                "last_ms": 600,
             }
         ],
-        "frames": 16,
-        "video_ms": 600,
+        "frames": 21,
+        "video_ms": 800,
     }
 
 

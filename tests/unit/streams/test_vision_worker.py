@@ -145,6 +145,15 @@ def test_frames_are_sampled(walk: Path, settings: dict[str, Any], looks: int) ->
     assert watcher.looks == looks
 
 
+def test_frames_that_do_not_come_evenly_are_sampled_by_their_times(tmp_path: Path) -> None:
+    """Fast for a second, then slow: five looks a second are what they are in both."""
+    times = [*range(0, 1000, 20), *range(1000, 5000, 160)]
+    path = film(tmp_path / "v.mkv", (square_at(9, 9) for _ in times), times=times)
+    watcher = Watcher()
+    in_portions(watcher.work, path, 1000, settings={"motion": False, "per_second": 5})
+    assert watcher.looks == len({time * 5 // 1000 for time in times})
+
+
 def test_where_nothing_moves_nothing_is_searched_and_who_stands_there_stays(tmp_path: Path) -> None:
     still = film(tmp_path / "v.mp4", (square_at(100, 100) for _ in range(400)), qmin="1", qmax="2", b="9000000")
     watcher = Watcher()
@@ -158,6 +167,26 @@ def test_where_nothing_moves_nothing_is_searched_and_who_stands_there_stays(tmp_
 def test_a_request_ends_in_time(walk: Path) -> None:
     answer = Watcher().work({"source": str(walk), "frames": 1000, "seconds": 1e-9, "settings": EACH})
     assert (len(answer["intervals"]), answer["next_frame"], answer["end"]) == (1, 10, False)
+
+
+def test_what_is_slow_is_told_in_pieces(walk: Path) -> None:
+    watcher = Watcher()
+    request = {"source": str(walk), "limit_s": 1e-9, "settings": EACH}
+    for first in range(3):
+        answer = watcher.work({**request, "first_frame": first})
+        assert [(one["first_frame"], one["last_frame"]) for one in answer["intervals"]] == [(first, first)]
+    whole = watcher.work({**request, "first_frame": 3, "limit_s": 60})["intervals"]
+    assert [(one["first_frame"], one["last_frame"]) for one in whole] == [(3, 9)]
+    assert watcher.opened == 1
+
+
+def test_a_long_way_to_where_it_goes_on_takes_several_requests(walk: Path) -> None:
+    watcher = Watcher()
+    request = {"source": str(walk), "first_frame": 90, "settings": EACH}
+    nothing = watcher.work({**request, "limit_s": 1e-9})
+    assert (nothing["intervals"], nothing["next_frame"], nothing["end"]) == ([], 90, False)
+    (interval,) = watcher.work(request)["intervals"]
+    assert (interval["first_frame"], interval["last_frame"], watcher.opened) == (90, 94, 1)
 
 
 def test_after_an_error_nothing_is_open(walk: Path, tmp_path: Path) -> None:
