@@ -73,6 +73,14 @@ def test_a_signal_that_never_ended_takes_no_later_one_into_itself(guard: Guard) 
     assert guard.after(601).signal(601) == ["AlertRaised"]
 
 
+def test_a_signal_of_a_clock_that_was_ahead_swallows_none_after_it(guard: Guard) -> None:
+    assert guard.signal(3600) == ["AlertRaised"]
+    assert guard.after(5).signal(3600, 3605) == ["AlertUpdated"]
+    assert guard.signal(3602) == [], "of the same clock"
+    assert guard.after(5).signal(10) == ["AlertRaised"]
+    assert guard.signal(10) == guard.signal(3600) == []
+
+
 def test_what_a_camera_is_not_watched_for_is_not_raised(guard: Guard) -> None:
     assert guard.camera(deviance=False) == ["CameraConfigured"]
     assert guard.refusal("RaiseAlert", **signalled(0)) == "camera_off"
