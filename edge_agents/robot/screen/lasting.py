@@ -6,8 +6,8 @@ import ctypes
 import sys
 from typing import Final
 
-ENOUGH: Final = 1 << 40
-"""References: 1,000 a second are lost in 35 years only."""
+ENOUGH: Final = sys.maxsize // 4
+"""References: a thousand a second are lost in millions of years only."""
 
 
 def keep_constants() -> None:
