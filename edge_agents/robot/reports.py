@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 class Reports(Outbox):
     """The queue. What is kept survives a kill of the program; a power cut may cost the last seconds."""
 
+    def __init__(self, directory: Path, limit_bytes: int) -> None:
+        super().__init__(directory, limit_bytes)
+        self._over: dict[int, tuple[int, str] | None] = {}
+
     def keep(self, report_id: str, path: str, body: Mapping[str, Any]) -> None:
         """Keep a report for `path`. Beyond the limit the oldest go and are counted."""
         data = packed({"id": report_id, "path": path, "body": dict(body)})
@@ -39,6 +43,31 @@ class Reports(Outbox):
             row = (1, int(time.time() * 1000), data)
             self._db.execute("INSERT INTO posts (n_points, created_ms, body) VALUES (?, ?, ?)", row)
         self._keep_limit()
+
+    def oldest(self) -> Post | None:
+        """The oldest that is still to be sent."""
+        return self.next_post(sorted(self._over))
+
+    def over(self, post_id: int, refusal: tuple[int, str] | None = None) -> None:
+        """The server has it, or will never take it: so it is deleted or set aside, with what could not be before.
+
+        A full disk allows neither. What is over is remembered then, or it would be sent again and again.
+        """
+        self._over[post_id] = refusal
+        try:
+            for one, why in list(self._over.items()):
+                if why is None:
+                    self.done(one)
+                else:
+                    self.refuse(one, *why)
+                del self._over[one]
+        except sqlite3.OperationalError as error:
+            log.warning("Reports that are over cannot be deleted (%s): they stay until the disk has room.", error)
+
+    def close(self) -> None:
+        """Release the file; another one counts its reports anew."""
+        super().close()
+        self._over.clear()
 
 
 def open_reports(home: Path, limit_mb: float) -> Reports:
@@ -89,13 +118,13 @@ class Courier:
 
     async def step(self) -> float | None:
         """Deliver the oldest: seconds to rest after it, None when there is nothing to send."""
-        post = self.reports.next_post()
+        post = self.reports.oldest()
         if post is None:
             return None
         try:
             call = self._call(post)
         except DAMAGED as error:
-            self.reports.refuse(post.post_id, 0, f"unreadable: {error!r}")
+            self.reports.over(post.post_id, (0, f"unreadable: {error!r}"))
             log.error("Report %d cannot be read (%r): it is set aside.", post.post_id, error)  # noqa: TRY400
             return 0.0
         try:
@@ -103,12 +132,12 @@ class Courier:
         except Refused as refused:
             if refused.status not in NEVER:
                 return self._later(post, str(refused))
-            self.reports.refuse(post.post_id, refused.status, str(refused.detail))
+            self.reports.over(post.post_id, (refused.status, str(refused.detail)))
             log.warning("The server refused a report for good: %s", refused)
             return 0.0
         except (ServerAway, BadAnswer, RobotError) as error:
             return self._later(post, str(error))
-        self.reports.done(post.post_id)
+        self.reports.over(post.post_id)
         self.backoff.after_success()
         return 0.0
 

@@ -206,6 +206,26 @@ async def test_a_stored_report_that_cannot_be_read_is_set_aside_and_the_next_one
     one.reports.close()
 
 
+async def test_on_a_full_disk_each_report_is_sent_once_and_deleted_later(
+    desk: Desk, connection: Connection, tmp_path: Path
+) -> None:
+    one = courier(tmp_path, connection)
+    for number in range(4):
+        one.keep(f"r{number}", ROUTE, {"score": number})
+    one.reports._db.execute("UPDATE posts SET body = ? WHERE post_id = 1", (b"",))
+    one.reports._db.execute("PRAGMA query_only = ON")  # nothing can be written, as with a full disk
+    assert [await one.step() for _ in range(4)] == [0.0, 0.0, 0.0, 0.0]
+    assert await one.step() is None
+    assert (list(desk.reports), desk.calls[f"POST {ROUTE}"]) == (["r1", "r2", "r3"], 3)
+    assert one.reports.backlog().posts == 4
+    one.reports._db.execute("PRAGMA query_only = OFF")
+    one.keep("r4", ROUTE, {"score": 4})
+    assert await one.step() == 0.0
+    backlog = one.reports.backlog()
+    assert (backlog.posts, backlog.refused, desk.calls[f"POST {ROUTE}"]) == (0, 1, 4)
+    one.reports.close()
+
+
 async def test_beyond_the_limit_the_oldest_reports_go(connection: Connection, tmp_path: Path) -> None:
     one = courier(tmp_path, connection)
     noise = np.random.default_rng(1)
