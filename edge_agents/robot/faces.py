@@ -48,7 +48,7 @@ class FaceWatch:
 
 
 def participants(detector: FaceDetector, picture: Picture) -> list[dict[str, Any]]:
-    """Whose faces are seen, as boxes [x1, y1, x2, y2] in pixels; who they are the server finds out."""
+    """How many are seen: boxes of faces [x1, y1, x2, y2] in pixels, numbered in this picture. Nobody is named."""
     boxes = detector.faces(grey_of(picture))
     return [
         {"bbox": [box.x1, box.y1, box.x2, box.y2], "track_id": number, "user_id": None}
