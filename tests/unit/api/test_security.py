@@ -115,7 +115,9 @@ async def test_a_window_is_an_event_with_its_cameras_thresholds(client: httpx.As
     status, first = await post(client, "/deviance", window(score=0.8, participants=[{"bbox": [1, 2, 3, 4]}]))
     assert (status, first["frame"]) == (200, None)
     assert (await post(client, "/deviance", window(score=0.8)))[1]["id"] == first["id"]
-    (name, key, record, event_id), _ = office.appended
+    other = await post(client, "/deviance", window(score=0.8, device_id="another"))
+    assert other[1]["id"] != first["id"], "two devices may look through one camera"
+    (name, key, record, event_id), *_ = office.appended
     assert (name, key, event_id, record["device_id"]) == ("DevianceScored", CAMERA, first["id"], CAMERA)
     assert (record["window_start_us"], record["window_end_us"]) == (AT_US, AT_US + 1_000_000)
     assert (round(record["deviance_on"], 3), record["deviance_off"]) == (0.9, 0.5)

@@ -98,6 +98,14 @@ def test_a_silent_camera_ends_it_by_an_event() -> None:
     assert signals.idle(state, 90_000) == []
 
 
+def test_a_camera_that_was_heard_of_meanwhile_is_not_silent() -> None:
+    state, _ = run(window(0, 0.6))
+    (silence,) = signals.idle(state, 30_000)
+    late = Event(*serde.decode(serde.encode(silence.name, silence.record)), 30_000)
+    state, _ = run(window(1, 0.6), state=state)
+    assert run(late, state=state) == (state, [])
+
+
 def test_a_camera_whose_clock_was_ahead_is_heard_when_it_is_set_right() -> None:
     start = AT_US // SECOND
 

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,19 @@ async def test_nobody_is_seen_by_a_camera_that_vanished() -> None:
     await until(lambda: eye.newest is not None)
     await until(lambda: eye.newest is None, 5)
     eye.stop()
+
+
+async def test_the_robots_session_goes_to_the_servers_that_gave_it_only(tmp_path: Path) -> None:
+    nothing: Any = None
+    session, here = GivenToken("session"), settings_at(tmp_path)
+    elsewhere = replace(here, watch_url="http://elsewhere")
+    signed = [
+        Watch.of(one, nothing, nothing, session).signing
+        for one in (here, elsewhere, replace(elsewhere, watch_token="t"))
+    ]
+    assert signed[:2] == [session, None]
+    assert signed[2] is not None
+    assert await signed[2].token() == "t"
 
 
 async def test_what_nobody_waits_for_is_begun_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
