@@ -23,7 +23,7 @@ from edge_agents.robot.connection import Connection, Patience
 from edge_agents.robot.deviance import ROUTE, Deviance, Gathered, Place, gather
 from edge_agents.robot.faces import Faces, FaceWatch
 from edge_agents.robot.pictures import Picture
-from edge_agents.robot.reports import Courier, open_reports
+from edge_agents.robot.reports import UNSTORED, Courier, open_reports
 from edge_agents.robot.scoring import FlowScorer, OnnxScorer, ScoringFailed, ScoringProcess, Wanted
 from edge_agents.robot.video import Eye, Shot, Stills
 from edge_agents.robot.watch import GivenToken, Watch
@@ -224,6 +224,27 @@ async def test_on_a_full_disk_each_report_is_sent_once_and_deleted_later(
     assert await one.step() == 0.0
     backlog = one.reports.backlog()
     assert (backlog.posts, backlog.refused, desk.calls[f"POST {ROUTE}"]) == (0, 1, 4)
+    one.reports.close()
+
+
+async def test_what_the_disk_does_not_take_is_sent_from_memory_the_newest_few(
+    desk: Desk, connection: Connection, tmp_path: Path
+) -> None:
+    one = courier(tmp_path, connection)
+    one.keep("stored", ROUTE, {"score": 0})
+    one.reports._db.execute("PRAGMA query_only = ON")
+    for number in range(UNSTORED + 2):
+        one.keep(f"r{number}", ROUTE, {"score": number})
+    desk.down = True
+    assert await one.step()
+    desk.down = False
+    desk.lose = lambda _: desk.calls[f"POST {ROUTE}"] == 2
+    while await one.step() is not None:
+        pass
+    assert list(desk.reports) == ["stored", *(f"r{number}" for number in range(2, UNSTORED + 2))]
+    desk.busy[ROUTE] = 422
+    one.keep("refused", ROUTE, {"score": 1})
+    assert (await one.step(), await one.step()) == (0.0, None)
     one.reports.close()
 
 
