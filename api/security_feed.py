@@ -88,7 +88,7 @@ class Feed:
         newest = await self._database.read(security.newest)
         self._start(newest)
         at = newest if after is None or after > max(newest, self._newest) else after
-        yield b"retry: 2000\n\n" + frame(str(at), "online" if at == after else "reset", {})
+        yield b"retry: 2000\n\n" + frame(str(at), "online" if after in (None, at) else "reset", {})
         while True:
             news = self._news
             found = await self._after(at)

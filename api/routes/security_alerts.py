@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel
 from api import cursors
 from api.answers import json_answer, problem
 from api.parameters import Text
+from api.railway.faces import UserId
 from api.security import Security
 from api.security_feed import people
 from api.security_shapes import Remark, alert_told, event_told, ticket_told, watched_told
@@ -37,7 +38,7 @@ class Wanted(BaseModel):
     kind: Literal["deviance", "threat"] | None = None
     status: Literal["open", "acknowledged", "escalated", "resolved"] | None = None
     camera_id: Text | None = None
-    user_id: Text | None = None
+    user_id: UserId | None = None
     muted: bool | None = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None

@@ -7,7 +7,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -35,6 +35,9 @@ MOST_FACES: Final = 50
 _BODY: Final = FRAME + (256 << 10)
 _SIGHTING_BODY: Final = (16 << 20) + (64 << 10)
 _WAITING: Final = 8
+AHEAD: Final = timedelta(days=1)
+"""A clock that is wrong by more is refused: what it says would stand before everything that comes after."""
+_OLDEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def build(security: Security) -> APIRouter:
@@ -56,7 +59,7 @@ def _add_deviance(router: APIRouter, security: Security) -> None:
         A picture is kept under the address that is answered as `frame`, for a time.
         """
         window = await read_window(request)
-        start_us, end_us = (us_of(_aware(moment, security.zone)) for moment in (window.start, window.end))
+        start_us, end_us = (_us(security, moment) for moment in (window.start, window.end))
         if end_us < start_us:
             raise HTTPException(422, "The window ends before it begins")
         camera = await _camera(security, window.camera_id)
@@ -88,6 +91,7 @@ def _add_sightings(router: APIRouter, security: Security) -> None:
         """
         del by
         seen = await read_sighting(request)
+        seen_us = _us(security, security.now() if seen.seen_at is None else seen.seen_at)
         camera = await _camera(security, seen.camera_id)
         if camera is not None and not camera["faces"]:
             return {"faces": 0, "sightings": []}
@@ -95,7 +99,6 @@ def _add_sightings(router: APIRouter, security: Security) -> None:
             raise HTTPException(503, "Too many pictures are being looked at", {"Retry-After": RETRY_S})
         async with looking:
             faces = await _faces(security, seen.image)
-        seen_us = us_of(security.now() if seen.seen_at is None else _aware(seen.seen_at, security.zone))
         device_id = seen.device_id or seen.camera_id
         sent: list[str] = []
         for face in faces[:MOST_FACES]:
@@ -174,5 +177,9 @@ async def _appended(security: Security, event: str, key: str, record: Mapping[st
         raise HTTPException(413, str(large)) from large
 
 
-def _aware(moment: datetime, zone: str) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+def _us(security: Security, moment: datetime) -> int:
+    """A device's time, without an offset the site's, as UTC epoch microseconds. Raises HTTPException for no such."""
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(security.zone))
+    if not _OLDEST <= zoned <= security.now() + AHEAD:
+        raise HTTPException(422, f"{moment.isoformat()} is before 1970 or beyond tomorrow: is the clock right?")
+    return us_of(zoned)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 
-from api.parameters import Text
+from api.railway.faces import UserInPath
 from api.security import Security
 from api.security_feed import people
 from api.security_shapes import Watched, watched_told
 from projections.queries import security as queries
 from schemas.envelope import seal
-
-UserId = Annotated[Text, Path(min_length=1, max_length=128)]
 
 
 def build(security: Security) -> APIRouter:
@@ -30,26 +28,25 @@ def build(security: Security) -> APIRouter:
         return {"items": [watched_told(row, names) for row in rows]}
 
     @router.get("/{user_id}", summary="A person of the watch list", dependencies=[allowed])
-    async def one(user_id: UserId) -> dict[str, Any]:
+    async def one(user_id: UserInPath) -> dict[str, Any]:
         """Why somebody is watched for; 404: nobody does."""
-        row = await security.database.read(partial(queries.watched, user_id=user_id.lower()))
+        row = await security.database.read(partial(queries.watched, user_id=user_id))
         if row is None:
             raise HTTPException(404, "This person is not on the watch list")
         return watched_told(row, await people(security.database, [row]))
 
     @router.put("/{user_id}", summary="Watch for a person")
-    async def watch(request: Request, user_id: UserId, wanted: Watched, by: str | None = allowed) -> dict[str, Any]:
+    async def watch(request: Request, user_id: UserInPath, wanted: Watched, by: str | None = allowed) -> dict[str, Any]:
         """Put a person on the watch list, or say something else of her. She is recognised by her face on the train."""
-        whom = user_id.lower()
-        details = seal(security.keyring, f"watch/{whom}", "WatchDetails", wanted.model_dump(exclude={"level"}))
-        record = {"user_id": whom, "level": wanted.level, "details": details, "by": by}
-        await security.decided(request, "WatchPerson", record, {"user_id": whom, **wanted.model_dump()})
+        details = seal(security.keyring, f"watch/{user_id}", "WatchDetails", wanted.model_dump(exclude={"level"}))
+        record = {"user_id": user_id, "level": wanted.level, "details": details, "by": by}
+        await security.decided(request, "WatchPerson", record, {"user_id": user_id, **wanted.model_dump()})
         return {"ok": True}
 
     @router.delete("/{user_id}", summary="Watch for a person no more")
-    async def unwatch(request: Request, user_id: UserId, by: str | None = allowed) -> dict[str, Any]:
+    async def unwatch(request: Request, user_id: UserInPath, by: str | None = allowed) -> dict[str, Any]:
         """Take a person off the watch list; done already where she is not on it."""
-        await security.decided(request, "UnwatchPerson", {"user_id": user_id.lower(), "by": by})
+        await security.decided(request, "UnwatchPerson", {"user_id": user_id, "by": by})
         return {"ok": True}
 
     return router

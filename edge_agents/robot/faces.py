@@ -9,13 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from edge_agents.emotion_sensor.boxes import Box
 from edge_agents.emotion_sensor.detection import FaceDetector, grey_of
 from edge_agents.emotion_sensor.tracking import Tracker, TrackingRules
 from edge_agents.robot.connection import Call, Connection, Signing
-from edge_agents.robot.deviance import iso
+from edge_agents.robot.deviance import Frames, iso
 from edge_agents.robot.errors import BadAnswer, RobotError, ServerAway
 from edge_agents.robot.pictures import Picture, jpeg64
 from edge_agents.robot.video import Shot
@@ -26,12 +26,6 @@ AGAIN_S: Final = 10.0
 """A face that stays is sent again after so long: the first picture may have been a bad one."""
 RULES: Final = TrackingRules(hits=2, track_lost_s=1.5, person_lost_s=3.0)
 log = logging.getLogger(__name__)
-
-
-class Frames(Protocol):
-    """What is needed of video.Eye."""
-
-    async def next(self) -> Shot: ...  # noqa: D102
 
 
 class FaceWatch:
@@ -54,7 +48,7 @@ class FaceWatch:
 
 
 def participants(detector: FaceDetector, picture: Picture) -> list[dict[str, Any]]:
-    """Whose faces are seen, as boxes [x1, y1, x2, y2] in pixels; who they are the server finds out."""
+    """How many are seen: boxes of faces [x1, y1, x2, y2] in pixels, numbered in this picture. Nobody is named."""
     boxes = detector.faces(grey_of(picture))
     return [
         {"bbox": [box.x1, box.y1, box.x2, box.y2], "track_id": number, "user_id": None}

@@ -6,6 +6,7 @@ import base64
 import binascii
 import contextlib
 import json
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from edge_agents.robot.errors import NotRegistered, RobotError
 
+log = logging.getLogger(__name__)
 PrivateKey = rsa.RSAPrivateKey | Ed25519PrivateKey
 PRIVATE, PUBLIC = "private_key.pem", "public_key.pem"
 _OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
@@ -66,10 +68,14 @@ class KeyFiles:
             told = json.loads(self.login_file.read_text("utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            log.warning("The login file %s cannot be read: %s", self.login_file, error)
             return None
         found = told.get("robot_id") if isinstance(told, dict) else None
-        return found if isinstance(found, str) and found else None
+        if not isinstance(found, str) or not found:
+            log.warning("The login file %s names no robot.", self.login_file)
+            return None
+        return found
 
     def key(self) -> PrivateKey:
         """The private key. Raises NotRegistered when it is missing, damaged or of a kind that cannot sign in."""

@@ -88,9 +88,11 @@ class OnnxScorer:
         self.wanted = Wanted(path.stem, shape[1] or frames, shape[4] or 200, shape[3] or 200)
 
     def score(self, window: Window) -> float:
-        """The logistic function of the model's logit."""
+        """The logistic function of the model's logit. Raises ValueError for an answer that is not one number."""
         batch = np.moveaxis(window, 3, 1)[np.newaxis].astype(np.float32) / 255
         output: Any = self._session.run(None, {self._input: batch})[0]
+        if np.size(output) != 1 or not np.isfinite(output).all():
+            raise ValueError(f"the model answers {np.ravel(output)[:3].tolist()}, not one number")
         logit = float(np.ravel(output)[0])
         return 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
 

@@ -22,6 +22,8 @@ from edge_agents.robot.errors import SourceUnavailable
 from edge_agents.robot.pictures import Picture
 
 AGAIN_S: Final = 10.0
+STALE_S: Final = 3.0
+"""A frame that old shows nobody who is there: a camera that vanished must not let its last passenger in again."""
 log = logging.getLogger(__name__)
 
 
@@ -70,13 +72,15 @@ def source_of(camera: int | None, video: str | None, pictures: Path | None, seco
 class Eye:
     """Looks at a source from `start` to `stop`; a source that fails or ends is begun again."""
 
-    def __init__(self, source: Source, fps: float, again_s: float = AGAIN_S) -> None:
+    def __init__(self, source: Source, fps: float, again_s: float = AGAIN_S, stale_s: float = STALE_S) -> None:
         self._source = source
         self._fps = fps
         self._again_s = again_s
+        self._stale_s = max(stale_s, 2 / fps)
         self._stopping = threading.Event()
         self._number = 0
         self._newest: Shot | None = None
+        self._arrived_s = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrival: asyncio.Future[Shot] | None = None
         self._thread = threading.Thread(target=self._run, name="eye", daemon=True)
@@ -93,8 +97,8 @@ class Eye:
 
     @property
     def newest(self) -> Shot | None:
-        """The newest frame; None before the first."""
-        return self._newest
+        """The newest frame; None before the first, and while the source shows nothing."""
+        return self._newest if time.monotonic() - self._arrived_s < self._stale_s else None
 
     async def next(self) -> Shot:
         """The next frame to come."""
@@ -123,7 +127,7 @@ class Eye:
             self._stopping.set()
 
     def _arrive(self, shot: Shot) -> None:
-        self._newest = shot
+        self._newest, self._arrived_s = shot, time.monotonic()
         arrival, self._arrival = self._arrival, None
         if arrival is not None and not arrival.done():
             arrival.set_result(shot)

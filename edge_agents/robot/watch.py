@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Final
 
 from edge_agents.emotion_sensor.detection import FaceDetector
 from edge_agents.robot import faces
@@ -19,6 +19,7 @@ from edge_agents.robot.scoring import ScoringProcess
 from edge_agents.robot.settings import RobotSettings
 from edge_agents.robot.video import Eye
 
+AGAIN_S: Final = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +45,7 @@ class Watch:
     signing: Signing | None
     deviance: Deviance | None = None
     courier: Courier | None = None
+    again_s: float = AGAIN_S
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, "asyncio.Task[None]"])
 
     @classmethod
@@ -75,15 +77,15 @@ class Watch:
         scoring = ScoringProcess(wanted.deviance_model, wanted.deviance_frames)
         who = partial(faces.participants, FaceDetector())
         self.deviance = Deviance(self.eye, scoring, place, self.courier.keep, who, wanted.deviance_key)
-        self._begin("deviance", self.deviance.run())
-        self._begin("courier", self.courier.run())
+        self._begin("deviance", self.deviance.run)
+        self._begin("courier", self.courier.run)
 
     def start_faces(self) -> None:
         """Send faces for a check; once is enough."""
         if "faces" not in self._tasks:
             wanted = self.settings
             watching = faces.Faces(self.eye, self.camera_id, self.connection, self.signing, wanted.watch_origin)
-            self._begin("faces", watching.run())
+            self._begin("faces", watching.run)
 
     async def close(self) -> None:
         """End all of it; reports that wait stay on disk."""
@@ -93,5 +95,14 @@ class Watch:
         if self.courier is not None:
             self.courier.reports.close()
 
-    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks[name] = asyncio.get_running_loop().create_task(work, name=name)
+    def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks[name] = asyncio.get_running_loop().create_task(self._for_ever(name, work), name=name)
+
+    async def _for_ever(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """What nobody waits for must not end unheard: a fault is said, and the work begun again."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("Watching (%s) failed; begun again in %.0f s.", name, self.again_s)
+            await asyncio.sleep(self.again_s)

@@ -27,6 +27,7 @@ from streams.security_state import (
     mute_of,
     passer_of,
 )
+from streams.vision.signals import was_ahead
 from streams.watch_hours import hours_of, is_watched
 
 __all__ = ["ALLOWED", "KEY", "State", "decide", "evolve"]
@@ -146,7 +147,10 @@ def _signal(state: State, command: Command) -> Accepted | None:
     if alert_id is None:
         return None
     alert = state.alerts[alert_id]
-    if alert_id != record["alert_id"] and command.at_us - alert.news_us > STALE_US:
+    is_other = alert_id != record["alert_id"]
+    if is_other and (
+        command.at_us - alert.news_us > STALE_US or was_ahead(alert.last_us, record["start_us"], command.at_us)
+    ):
         return None
     if not alert.is_on:
         return _known(alert_id) if record["start_us"] <= alert.last_us else None

@@ -75,7 +75,7 @@ def step(state: State, event: Event, limits: Thresholds = THRESHOLDS) -> tuple[S
     if not 0 <= record["score"] <= 1 or record["window_end_us"] < record["window_start_us"]:
         raise InvalidEvent(f"A score of {record['score']}, or its window, is none.")
     before = state.cameras.get(record["camera_id"]) or Camera(record["device_id"], event.log_time_ms)
-    camera, emitted = _silent(before, record) if record["model"] == SILENCE else _next(before, record, limits)
+    camera, emitted = _silent(before, record) if record["model"] == SILENCE else _heard(before, event, limits)
     if camera is before:
         return state, ()
     camera = replace(camera, device_id=record["device_id"], log_ms=event.log_time_ms)
@@ -94,6 +94,16 @@ def idle(state: State, now_ms: int, limits: Thresholds = THRESHOLDS) -> Sequence
 def signal_id(camera_id: str, start_us: int) -> str:
     """The id of the signal that began then."""
     return str(uuid.uuid5(NAMESPACE, f"deviance\n{camera_id}\n{start_us}"))
+
+
+def _heard(before: Camera, event: Event, limits: Thresholds) -> tuple[Camera, Sequence[Emitted]]:
+    """Take a window in. Of a camera whose clock was set back nothing before it counts: it would be deaf till then."""
+    record, past = event.record, before.past
+    if not signals.was_ahead(past.seen_us, record["window_end_us"], 1000 * event.log_time_ms):
+        return _next(before, record, limits)
+    ended = [] if past.on is None else [_command(record["camera_id"], before, past.on, past.on.end_us)]
+    camera, emitted = _next(Camera(before.device_id, before.log_ms), record, limits)
+    return camera, [*ended, *emitted]
 
 
 def _next(before: Camera, record: Mapping[str, Any], limits: Thresholds) -> tuple[Camera, Sequence[Emitted]]:

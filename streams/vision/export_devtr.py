@@ -245,8 +245,13 @@ def _make(options: argparse.Namespace) -> None:
         original = getattr(importlib.import_module(module), function)()
         original.load_state_dict(tensors(options.weights))
         _agree("the original network", disagreement(network, original.eval()))
-    export(network, options.out)
-    _agree(str(options.out), disagreement(network, options.out))
+    draft = options.out.with_name(f"{options.out.name}.part")
+    try:
+        export(network, draft)
+        _agree(str(options.out), disagreement(network, draft))
+        draft.replace(options.out)
+    finally:
+        draft.unlink(missing_ok=True)
     checked = "" if options.original else " It was not compared with the original (--original)."
     sys.stderr.write(f"{options.out} is written and agrees with torch.{checked}\n")
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
+
+CLOCKS_US: Final = 60_000_000
+"""What lies further ahead of the log's time comes of a clock that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,11 @@ def step(state: State, window: Window, rule: Rule) -> tuple[State, Signal | None
     if rising.end_us - rising.start_us < rule.begin_us:
         return replace(state, rising=rising), None
     return replace(state, rising=None, on=rising), None
+
+
+def was_ahead(known_us: int | None, now_us: int, log_us: int) -> bool:
+    """Whether what is known is of a clock that was ahead, and was set right since: `now_us` is its time by now."""
+    return known_us is not None and known_us > log_us + CLOCKS_US >= now_us
 
 
 def signals(windows: Iterable[Window], rule: Rule) -> list[Signal]:

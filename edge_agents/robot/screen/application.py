@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from edge_agents.robot import assembly
 from edge_agents.robot.assembly import Parts
+from edge_agents.robot.screen.lasting import keep_constants
 from edge_agents.robot.screen.pages import Desk
 from edge_agents.robot.screen.shown import Shown
 from edge_agents.robot.screen.texts import TEXTS
@@ -29,9 +30,15 @@ def screen_of(parts: Parts, language: str) -> Screen:
     return screen
 
 
+def qt_application() -> Any:
+    """The process's one Qt application."""
+    keep_constants()
+    return QApplication.instance() or QApplication(sys.argv[:1])
+
+
 def run(settings: RobotSettings) -> None:
     """Run until the window is closed or a signal comes. Raises RobotError as assembly.run does."""
-    application = QApplication.instance() or QApplication(sys.argv[:1])
+    application = qt_application()
     loop: Any = qasync.QEventLoop(application)
     with loop:
         loop.run_until_complete(_until_told(settings, application))

@@ -115,7 +115,9 @@ async def test_a_window_is_an_event_with_its_cameras_thresholds(client: httpx.As
     status, first = await post(client, "/deviance", window(score=0.8, participants=[{"bbox": [1, 2, 3, 4]}]))
     assert (status, first["frame"]) == (200, None)
     assert (await post(client, "/deviance", window(score=0.8)))[1]["id"] == first["id"]
-    (name, key, record, event_id), _ = office.appended
+    other = await post(client, "/deviance", window(score=0.8, device_id="another"))
+    assert other[1]["id"] != first["id"], "two devices may look through one camera"
+    (name, key, record, event_id), *_ = office.appended
     assert (name, key, event_id, record["device_id"]) == ("DevianceScored", CAMERA, first["id"], CAMERA)
     assert (record["window_start_us"], record["window_end_us"]) == (AT_US, AT_US + 1_000_000)
     assert (round(record["deviance_on"], 3), record["deviance_off"]) == (0.9, 0.5)
@@ -135,6 +137,8 @@ async def test_a_time_without_an_offset_is_the_sites(client: httpx.AsyncClient, 
         ({"score": 1.1}, 422), ({"score": None}, 422), ({"camera_id": ""}, 422), ({"start": "yesterday"}, 422),
         ({"end": "2025-01-01T00:00:00Z"}, 422), ({"frame": "x"}, 422), ({"frame": text(b"GIF89a")}, 422),
         ({"participants": [{"bbox": [1]}]}, 422), ({"frame": "A" * 3_200_000}, 413),
+        ({"end": "2026-01-03T00:00:00Z"}, 422), ({"end": "9999-12-31T23:59:59-23:59"}, 422),
+        ({"start": "0001-01-01T00:00:00+23:59"}, 422),
     ],
 )  # fmt: skip
 async def test_what_is_no_window_is_refused(
@@ -182,6 +186,15 @@ async def test_each_face_is_sealed_and_sent_and_the_picture_kept_nowhere(
 async def test_a_picture_that_cannot_be_looked_at(client: httpx.AsyncClient, word: str, status: int) -> None:
     assert (await post(client, "/security/sightings", {"camera_id": CAMERA, "image": text(word)}))[0] == status
     assert (await post(client, "/security/sightings", {"camera_id": CAMERA, "image": "?"}))[0] == 422
+
+
+async def test_a_sighting_of_a_day_that_has_not_come(client: httpx.AsyncClient, office: Office) -> None:
+    for wrong in ("9999-12-31T23:59:59", "2026-01-02T12:00:01+00:00", "0001-01-01T00:00:00"):
+        body = {"camera_id": CAMERA, "seen_at": wrong, "image": text("1")}
+        assert (await post(client, "/security/sightings", body))[0] == 422
+    assert office.appended == []
+    ahead = {"camera_id": CAMERA, "seen_at": (BEGIN + timedelta(hours=23)).isoformat(), "image": text("1")}
+    assert (await post(client, "/security/sightings", ahead))[0] == 200
 
 
 async def test_a_camera_without_faces_has_none_looked_for(client: httpx.AsyncClient, office: Office) -> None:
@@ -235,6 +248,14 @@ async def test_the_watch_list(client: httpx.AsyncClient, office: Office) -> None
     assert (await client.put(f"/security/watch-list/{THIEF}", json={"level": "huge"})).status_code == 422
     assert (await client.delete(f"/security/watch-list/{THIEF}")).json() == {"ok": True}
     assert (await client.get(f"/security/watch-list/{THIEF}")).status_code == 404
+
+
+async def test_somebody_whom_only_the_face_server_knows_is_watched_under_her_own_id(client: httpx.AsyncClient) -> None:
+    assert (await client.put("/security/watch-list/Anna-7", json={})).status_code == 200
+    (one,) = (await client.get("/security/watch-list")).json()["items"]
+    assert one["user_id"] == "Anna-7", "faces.gallery has her under this id: another letter case is somebody else"
+    assert (await client.get("/security/watch-list/anna-7")).status_code == 404
+    assert (await client.delete("/security/watch-list/Anna-7")).status_code == 200
 
 
 async def test_an_alert_with_its_person_and_how_it_is_settled(client: httpx.AsyncClient, office: Office) -> None:
@@ -326,10 +347,11 @@ async def test_who_was_away_for_long_is_given_everything_page_by_page(
     await until(lambda: middle.ids() == expected[12:])
     threat(office, 5000)
     await until(lambda: first.ids()[-1] == late.ids()[-1] == middle.ids()[-1] == 21)
-    unknown = Reader(feed, 99)
-    await until(lambda: unknown.frames)
+    unknown, new = Reader(feed, 99), Reader(feed, None)
+    await until(lambda: unknown.frames and new.frames)
     assert b"event: reset" in unknown.frames[0]
-    for one in (first, late, middle, unknown):
+    assert b"id: 21\nevent: online" in new.frames[0]
+    for one in (first, late, middle, unknown, new):
         await one.close()
     await feed.close()
 

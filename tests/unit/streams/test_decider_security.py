@@ -68,9 +68,23 @@ def test_a_signal_that_is_on_takes_others_of_its_camera_into_itself(guard: Guard
     assert guard.signal(11, camera_id="wagon-4", alert_id="x") == ["AlertRaised"]
 
 
+def test_a_signal_never_ends_before_it_began(guard: Guard) -> None:
+    guard.signal(10)
+    assert guard.signal(4, 9) == ["AlertUpdated"]
+    assert guard.facts[-1].record["end_us"] == AT_US + 10 * SECOND
+
+
 def test_a_signal_that_never_ended_takes_no_later_one_into_itself(guard: Guard) -> None:
     guard.signal(0)
     assert guard.after(601).signal(601) == ["AlertRaised"]
+
+
+def test_a_signal_of_a_clock_that_was_ahead_swallows_none_after_it(guard: Guard) -> None:
+    assert guard.signal(3600) == ["AlertRaised"]
+    assert guard.after(5).signal(3600, 3605) == ["AlertUpdated"]
+    assert guard.signal(3602) == [], "of the same clock"
+    assert guard.after(5).signal(10) == ["AlertRaised"]
+    assert guard.signal(10) == guard.signal(3600) == []
 
 
 def test_what_a_camera_is_not_watched_for_is_not_raised(guard: Guard) -> None:

@@ -98,6 +98,29 @@ def test_a_silent_camera_ends_it_by_an_event() -> None:
     assert signals.idle(state, 90_000) == []
 
 
+def test_a_camera_that_was_heard_of_meanwhile_is_not_silent() -> None:
+    state, _ = run(window(0, 0.6))
+    (silence,) = signals.idle(state, 30_000)
+    late = Event(*serde.decode(serde.encode(silence.name, silence.record)), 30_000)
+    state, _ = run(window(1, 0.6), state=state)
+    assert run(late, state=state) == (state, [])
+
+
+def test_a_camera_whose_clock_was_ahead_is_heard_when_it_is_set_right() -> None:
+    start = AT_US // SECOND
+
+    def heard(ahead: int, second: int, score: float) -> Event:
+        told = window(ahead + second, score)
+        return Event(told.name, told.record, 1000 * (start + second))
+
+    state, emitted = run(heard(3600, 0, 0.6), heard(3600, 1, 0.6))
+    assert told(emitted) == [(3600, None, 0.6)]
+    state, emitted = run(heard(0, 10, 0.7), heard(0, 20, 0.1), state=state)
+    assert told(emitted) == [(3600, 3602, 0.6), (10, None, 0.7), (10, 11, 0.7)]
+    _, emitted = run(heard(0, 5, 0.9), state=state)
+    assert emitted == [], "a late window of a clock that is right"
+
+
 def test_windows_seen_before_tell_nothing() -> None:
     state, _ = run(window(0, 0.6), window(3, 0.1))
     again, emitted = run(window(0, 0.6), window(3, 0.1), window(0.5, 0.9), state=state)

@@ -99,6 +99,20 @@ def test_tables_of_positions(tmp_path: Path) -> None:
             positions(wrong)
 
 
+@pytest.mark.parametrize(("difference", "status"), [(1e-9, 0), (0.5, 1), (float("nan"), 1)])
+def test_what_disagrees_with_torch_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, difference: float, status: int
+) -> None:
+    out = tmp_path / "o.onnx"
+    out.write_bytes(b"before")
+    monkeypatch.setattr(export_devtr, "load", lambda *_: None)
+    monkeypatch.setattr(export_devtr, "export", lambda _, path: path.write_bytes(b"new"))
+    monkeypatch.setattr(export_devtr, "disagreement", lambda *_: difference)
+    assert export_devtr.main([str(tmp_path / "w.pth"), str(out)]) == status
+    assert out.read_bytes() == (b"before" if status else b"new")
+    assert list(tmp_path.iterdir()) == [out]
+
+
 # --- with torch ---------------------------------------------------------------------------------------------------
 
 

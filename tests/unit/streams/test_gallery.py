@@ -74,6 +74,15 @@ def test_a_person_without_face_or_value_is_gone_and_the_others_stay(value: bytes
     assert [known.match(vector(one).tobytes()).user_id for one in range(3)] == ["p0", "p1", "p2"]
 
 
+def test_who_takes_the_place_of_somebody_gone_is_found_among_many() -> None:
+    people = {f"p{one}": vector(one) * (30 - one) for one in range(30)}
+    known = gallery(**people)
+    for gone in range(0, 20, 2):
+        known.apply(f"p{gone}".encode(), None)
+    left = [one for one in range(30) if one % 2 or one >= 20]
+    assert [known.match(people[f"p{one}"].tobytes()).user_id for one in left] == [f"p{one}" for one in left]
+
+
 def test_faces_of_all_keys_of_the_ring_are_compared_and_those_of_lost_ones_forgotten() -> None:
     old, new = KeyRing({"k0": bytes(32)}, "k0"), KeyRing({**RING.keys, "k2": b"2" * 32}, "k2")
     known = Gallery(new, AWAY)

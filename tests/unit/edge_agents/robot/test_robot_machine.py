@@ -155,6 +155,15 @@ def test_the_end_of_a_purchase_of_somebody_who_left_changes_nothing() -> None:
     assert step(world, events.Bought(first.once, "tea")) == (world, ())
 
 
+def test_a_purchase_of_somebody_who_left_is_not_the_next_passengers() -> None:
+    left = events.Bought("r-1", "tea")
+    world, (own,) = step(at(THING, purchases=1), events.Pressed("buy"))
+    assert isinstance(own, effects.Buy)
+    assert own.once != left.once
+    assert step(world, left) == (world, ())
+    assert step(world, events.NotBought("r-1", "tea", unknown=False)) == (world, ())
+
+
 def test_variables() -> None:
     world, _ = step(World(), events.SetVariable("train_number", "7"))
     assert world.context.train_number == 7

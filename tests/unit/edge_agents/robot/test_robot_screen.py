@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 qasync = pytest.importorskip("qasync")
 pytest.importorskip("PySide6.QtWidgets", exc_type=ImportError)
 
-from PySide6.QtWidgets import QApplication, QLabel  # noqa: E402
+from PySide6.QtWidgets import QLabel  # noqa: E402
 
 from edge_agents.robot.assembly import Parts, attend, running  # noqa: E402
-from edge_agents.robot.screen.application import screen_of  # noqa: E402
+from edge_agents.robot.screen.application import qt_application, screen_of  # noqa: E402
 from edge_agents.robot.screen.texts import TEXTS  # noqa: E402
 from edge_agents.robot.screen.window import Window  # noqa: E402
 from edge_agents.robot.video import Stills  # noqa: E402
@@ -95,7 +97,7 @@ async def walked(desk: Desk, parts: Parts, window: Window, told: dict[str, Any])
 
 
 def test_a_passenger_s_walk(tmp_path: Path) -> None:
-    application = QApplication.instance() or QApplication([])
+    application = qt_application()
     application.setQuitOnLastWindowClosed(False)
     loop = qasync.QEventLoop(application)
     desk = Desk()
@@ -127,3 +129,22 @@ def test_both_languages_say_the_same_things() -> None:
     assert TEXTS["ru"].keys() == TEXTS["en"].keys()
     fields = [[text.count("{") for text in TEXTS[one].values()] for one in ("ru", "en")]
     assert fields[0] == fields[1]
+
+
+MANY_SIGNALS = """
+from PySide6.QtCore import QObject, Signal
+from edge_agents.robot.screen.application import qt_application
+
+class Sends(QObject):
+    sent = Signal()
+
+application, sends = qt_application(), Sends()
+for _ in range(100_000):
+    sends.sent.emit()
+    application.processEvents()
+"""
+
+
+def test_hours_of_signals_use_nothing_up() -> None:
+    ended = subprocess.run([sys.executable, "-c", MANY_SIGNALS], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")

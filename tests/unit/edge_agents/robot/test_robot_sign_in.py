@@ -194,3 +194,13 @@ def test_answers_to_challenges() -> None:
             answer_to(key, "r", "q", noise)
     assert len(public_pem(key)) == 451
     assert AS_ROBOT
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"robot_id": 7}'])
+def test_a_login_file_that_says_nothing_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str) -> None:
+    files = KeyFiles(tmp_path, tmp_path / "login_data")
+    assert files.robot_id() is None
+    assert not caplog.text, "there was no sign-in yet"
+    files.login_file.write_text(text)
+    assert files.robot_id() is None
+    assert str(files.login_file) in caplog.text

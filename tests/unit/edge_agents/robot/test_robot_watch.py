@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,17 @@ import pytest
 
 from edge_agents.emotion_sensor.backoff import Backoff
 from edge_agents.emotion_sensor.boxes import Box
+from edge_agents.emotion_sensor.sources import Frame
 from edge_agents.robot.connection import Connection, Patience
 from edge_agents.robot.deviance import ROUTE, Deviance, Gathered, Place, gather
 from edge_agents.robot.faces import Faces, FaceWatch
 from edge_agents.robot.pictures import Picture
-from edge_agents.robot.reports import Courier, open_reports
+from edge_agents.robot.reports import UNSTORED, Courier, open_reports
 from edge_agents.robot.scoring import FlowScorer, OnnxScorer, ScoringFailed, ScoringProcess, Wanted
 from edge_agents.robot.video import Eye, Shot, Stills
-from edge_agents.robot.watch import GivenToken
+from edge_agents.robot.watch import GivenToken, Watch
 from tests.drivers.pictures import drawn_face
-from tests.drivers.robot_desk import Desk
+from tests.drivers.robot_desk import Desk, settings_at
 from tests.drivers.waiting import until
 
 NOON_US = 1_772_366_400_000_000
@@ -74,24 +76,36 @@ def test_wild_moves_score_more_than_steady_ones_and_a_still_picture_nothing() ->
     assert FlowScorer(1).score(np.zeros((1, 75, 100, 3), np.uint8)) == 0.0
 
 
-def test_an_onnx_model_sees_channels_first_from_0_to_1(tmp_path: Path) -> None:
+def net(path: Path, last: str = "Abs", answers: int = 1) -> Path:
+    """A model whose logit is this function of the largest value of a clip."""
     onnx = pytest.importorskip("onnx")
     info = onnx.helper.make_tensor_value_info
     nodes = [
         onnx.helper.make_node("ReduceMax", ["clip"], ["most"], axes=[1, 2, 3, 4], keepdims=0),
-        onnx.helper.make_node("Reshape", ["most", "shape"], ["logit"]),
+        onnx.helper.make_node(last, ["most"], ["last"]),
+        onnx.helper.make_node("Expand", ["last", "shape"], ["logit"]),
     ]
-    shape = onnx.numpy_helper.from_array(np.array([1, 1], np.int64), "shape")
+    shape = onnx.numpy_helper.from_array(np.array([1, answers], np.int64), "shape")
     graph = onnx.helper.make_graph(
-        nodes, "g", [info("clip", 1, [1, 3, 3, 20, 30])], [info("logit", 1, [1, 1])], [shape]
+        nodes, "g", [info("clip", 1, [1, 3, 3, 20, 30])], [info("logit", 1, [1, answers])], [shape]
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
-    path = tmp_path / "net.onnx"
     path.write_bytes(model.SerializeToString())
-    scorer = OnnxScorer(path, 40)
+    return path
+
+
+def test_an_onnx_model_sees_channels_first_from_0_to_1(tmp_path: Path) -> None:
+    scorer = OnnxScorer(net(tmp_path / "net.onnx"), 40)
     assert scorer.wanted == Wanted("net", 3, 30, 20)
     white = np.full((3, 20, 30, 3), 255, np.uint8)
     assert scorer.score(white) == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+@pytest.mark.parametrize(("last", "answers"), [("Log", 1), ("Abs", 2)])
+def test_an_answer_that_is_not_one_number_is_no_score(tmp_path: Path, last: str, answers: int) -> None:
+    black = np.zeros((3, 20, 30, 3), np.uint8)
+    with pytest.raises(ValueError, match="not one number"):
+        OnnxScorer(net(tmp_path / "net.onnx", last, answers), 40).score(black)
 
 
 async def test_the_model_works_in_a_process_of_its_own_and_is_begun_again() -> None:
@@ -193,6 +207,47 @@ async def test_a_stored_report_that_cannot_be_read_is_set_aside_and_the_next_one
     one.reports.close()
 
 
+async def test_on_a_full_disk_each_report_is_sent_once_and_deleted_later(
+    desk: Desk, connection: Connection, tmp_path: Path
+) -> None:
+    one = courier(tmp_path, connection)
+    for number in range(4):
+        one.keep(f"r{number}", ROUTE, {"score": number})
+    one.reports._db.execute("UPDATE posts SET body = ? WHERE post_id = 1", (b"",))
+    one.reports._db.execute("PRAGMA query_only = ON")  # nothing can be written, as with a full disk
+    assert [await one.step() for _ in range(4)] == [0.0, 0.0, 0.0, 0.0]
+    assert await one.step() is None
+    assert (list(desk.reports), desk.calls[f"POST {ROUTE}"]) == (["r1", "r2", "r3"], 3)
+    assert one.reports.backlog().posts == 4
+    one.reports._db.execute("PRAGMA query_only = OFF")
+    one.keep("r4", ROUTE, {"score": 4})
+    assert await one.step() == 0.0
+    backlog = one.reports.backlog()
+    assert (backlog.posts, backlog.refused, desk.calls[f"POST {ROUTE}"]) == (0, 1, 4)
+    one.reports.close()
+
+
+async def test_what_the_disk_does_not_take_is_sent_from_memory_the_newest_few(
+    desk: Desk, connection: Connection, tmp_path: Path
+) -> None:
+    one = courier(tmp_path, connection)
+    one.keep("stored", ROUTE, {"score": 0})
+    one.reports._db.execute("PRAGMA query_only = ON")
+    for number in range(UNSTORED + 2):
+        one.keep(f"r{number}", ROUTE, {"score": number})
+    desk.down = True
+    assert await one.step()
+    desk.down = False
+    desk.lose = lambda _: desk.calls[f"POST {ROUTE}"] == 2
+    while await one.step() is not None:
+        pass
+    assert list(desk.reports) == ["stored", *(f"r{number}" for number in range(2, UNSTORED + 2))]
+    desk.busy[ROUTE] = 422
+    one.keep("refused", ROUTE, {"score": 1})
+    assert (await one.step(), await one.step()) == (0.0, None)
+    one.reports.close()
+
+
 async def test_beyond_the_limit_the_oldest_reports_go(connection: Connection, tmp_path: Path) -> None:
     one = courier(tmp_path, connection)
     noise = np.random.default_rng(1)
@@ -251,3 +306,50 @@ async def test_a_source_that_fails_or_ends_is_begun_again() -> None:
     shot = await eye.next()
     assert shot.number >= 2
     eye.stop()
+
+
+class Vanishes:
+    """A source that shows one frame, then nothing, for ever."""
+
+    def frames(self, ticks: Any) -> Any:
+        yield from Stills([np.zeros((4, 4, 3), np.uint8)], 1).frames(iter([next(ticks)]))
+        for tick in ticks:
+            yield Frame(None, tick, 0)
+
+
+async def test_nobody_is_seen_by_a_camera_that_vanished() -> None:
+    eye = Eye(Vanishes(), 100, stale_s=0.2)
+    eye.start()
+    await until(lambda: eye.newest is not None)
+    await until(lambda: eye.newest is None, 5)
+    eye.stop()
+
+
+async def test_the_robots_session_goes_to_the_servers_that_gave_it_only(tmp_path: Path) -> None:
+    nothing: Any = None
+    session, here = GivenToken("session"), settings_at(tmp_path)
+    elsewhere = replace(here, watch_url="http://elsewhere")
+    signed = [
+        Watch.of(one, nothing, nothing, session).signing
+        for one in (here, elsewhere, replace(elsewhere, watch_token="t"))
+    ]
+    assert signed[:2] == [session, None]
+    assert signed[2] is not None
+    assert await signed[2].token() == "t"
+
+
+async def test_what_nobody_waits_for_is_begun_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nothing: Any = None
+    watch = Watch(settings_at(tmp_path), nothing, nothing, None, again_s=0.01)
+    begun: list[int] = []
+
+    async def work() -> None:
+        begun.append(1)
+        if len(begun) < 3:
+            raise OSError("no more processes")
+        await asyncio.Event().wait()
+
+    watch._begin("deviance", work)
+    await until(lambda: len(begun) == 3)
+    assert "Watching (deviance) failed" in caplog.text
+    await watch.close()
