@@ -45,9 +45,11 @@ class Window(BaseModel):
 
 
 class Sighting(BaseModel):
-    """A picture with faces; it is not kept."""
+    """A picture with faces; it is not kept. `camera` and `location` as of a window."""
 
     camera_id: Id
+    camera: Word | None = None
+    location: Word | None = None
     device_id: Id | None = None
     seen_at: datetime | None = None
     image: Annotated[str, Field(max_length=16 << 20, description="Standard base64 of a JPEG, PNG or WebP file.")]

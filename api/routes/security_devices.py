@@ -73,7 +73,7 @@ def _add_deviance(router: APIRouter, security: Security) -> None:
         }  # fmt: skip
         score_id = id_of("deviance", device_id, window.camera_id, start_us, end_us)
         await _appended(security, "DevianceScored", window.camera_id, record, score_id)
-        if camera is None and window.camera is not None:
+        if camera is None:
             await _introduce(security, window, by)
         return {"ok": True, "id": score_id, "frame": frame}
 
@@ -89,12 +89,13 @@ def _add_sightings(router: APIRouter, security: Security) -> None:
 
         The picture is not kept. 422: it is no picture; 503: too many are being looked at.
         """
-        del by
         seen = await read_sighting(request)
         seen_us = _us(security, security.now() if seen.seen_at is None else seen.seen_at)
         camera = await _camera(security, seen.camera_id)
         if camera is not None and not camera["faces"]:
             return {"faces": 0, "sightings": []}
+        if camera is None:
+            await _introduce(security, seen, by)
         if looking.locked():
             raise HTTPException(503, "Too many pictures are being looked at", {"Retry-After": RETRY_S})
         async with looking:
@@ -125,14 +126,16 @@ def _thresholds(camera: Mapping[str, Any] | None) -> dict[str, float | None]:
     return {name: (camera or {}).get(name) for name in ("deviance_on", "deviance_off")}
 
 
-async def _introduce(security: Security, window: Window, by: str | None) -> None:
-    """A camera that nobody has configured yet is what its device says of it."""
-    settings = CameraSettings(name=window.camera or "", location=window.location or "", device_id=window.device_id)
-    record = settings.model_dump(exclude={"schedule"}) | {"camera_id": window.camera_id, "schedule": "[]", "by": by}
+async def _introduce(security: Security, sent: Window | Sighting, by: str | None) -> None:
+    """A camera that nobody has configured yet is what its device says of it; nothing if that says no name."""
+    if sent.camera is None:
+        return
+    settings = CameraSettings(name=sent.camera, location=sent.location or "", device_id=sent.device_id)
+    record = settings.model_dump(exclude={"schedule"}) | {"camera_id": sent.camera_id, "schedule": "[]", "by": by}
     try:
         await security.writer.tell("ConfigureCamera", KEY, record)
-    except (TransientFailure, Overloaded) as away:  # the next window brings it again
-        log.warning("Camera %r is not introduced yet: %s", window.camera_id, away)
+    except (TransientFailure, Overloaded) as away:  # what it sends next brings it again
+        log.warning("Camera %r is not introduced yet: %s", sent.camera_id, away)
 
 
 async def _kept(security: Security, text: str) -> str:

@@ -75,7 +75,7 @@ class Connection:
             raise BadAnswer(f"{call.url} did not answer with JSON") from error
 
     async def send(self, call: Call, signing: Signing | None = None) -> httpx.Response:
-        """The answer, whatever its status; a 401 leads to one new sign-in. Raises ServerAway."""
+        """The answer, whatever its status; a 401 leads to one new sign-in. Raises ServerAway; BadAnswer: no address."""
         token = await signing.token() if signing else None
         answer = await self._patiently(call, token)
         if signing and answer.status_code == HTTPStatus.UNAUTHORIZED and token is not None:
@@ -108,6 +108,8 @@ class Connection:
                 answer = await self.http.request(
                     call.method, call.url, content=body, headers=headers, params=call.query
                 )
+        except httpx.InvalidURL as error:
+            raise BadAnswer(f"{call.url!r:.200} is no address ({error})") from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             return None, f"{call.url} cannot be reached ({type(error).__name__})", False, None
         except (httpx.HTTPError, OSError, TimeoutError) as error:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -114,9 +114,7 @@ class Deviance:
         """What the server is told of a window; with picture and participants where it may matter."""
         matters = score >= self._key
         return {
-            "camera_id": self._place.camera_id,
-            "camera": self._place.camera,
-            "location": self._place.location,
+            **asdict(self._place),
             "start": iso(seen.start_us),
             "end": iso(seen.end_us),
             "score": round(score, 4),

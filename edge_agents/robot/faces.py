@@ -9,13 +9,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from edge_agents.emotion_sensor.boxes import Box
 from edge_agents.emotion_sensor.detection import FaceDetector, grey_of
 from edge_agents.emotion_sensor.tracking import Tracker, TrackingRules
 from edge_agents.robot.connection import Call, Connection, Signing
-from edge_agents.robot.deviance import Frames, iso
+from edge_agents.robot.deviance import Frames, Place, iso
 from edge_agents.robot.errors import BadAnswer, RobotError, ServerAway
 from edge_agents.robot.pictures import Picture, jpeg64
 from edge_agents.robot.video import Shot
@@ -62,14 +63,14 @@ class Faces:
     def __init__(
         self,
         frames: Frames,
-        camera_id: str,
+        place: Place,
         connection: Connection,
         signing: Signing | None,
         origin: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._frames = frames
-        self._camera_id = camera_id
+        self._place = asdict(place)
         self._connection = connection
         self._signing = signing
         self._url = f"{origin}{ROUTE}"
@@ -89,7 +90,7 @@ class Faces:
         boxes = await asyncio.to_thread(self._found, shot.picture)
         if self._watch.worth_sending(self._clock(), boxes):
             image = await asyncio.to_thread(jpeg64, shot.picture)
-            await self._send({"camera_id": self._camera_id, "seen_at": iso(shot.at_us), "image": image})
+            await self._send({**self._place, "seen_at": iso(shot.at_us), "image": image})
 
     def _found(self, picture: Picture) -> list[Box]:
         self._detector = self._detector or FaceDetector()

@@ -125,6 +125,9 @@ class Hands:
         except TROUBLE as error:
             log.warning("%s failed: %s", type(effect).__name__, error)
             event = events.Failed(effect.visit)
+        except Exception:  # of a task's outermost function: a fault of ours must not leave a page waiting
+            log.exception("%s failed.", type(effect).__name__)
+            event = events.Failed(effect.visit)
         self.happen(event)
 
     async def _buy(self, wanted: effects.Buy) -> None:
@@ -134,6 +137,9 @@ class Hands:
             unknown = isinstance(error, BadAnswer) or (isinstance(error, ServerAway) and error.effect_unknown)
             log.warning("A purchase %s: %s", "may or may not have been made" if unknown else "was not made", error)
             self.happen(events.NotBought(wanted.once, wanted.item_id, unknown, str(error)))
+        except Exception as error:  # as above
+            log.exception("A purchase may or may not have been made.")
+            self.happen(events.NotBought(wanted.once, wanted.item_id, unknown=True, why=str(error)))
         else:
             self.happen(events.Bought(wanted.once, wanted.item_id))
 

@@ -38,8 +38,12 @@ class Servers:
 
         Raises BadAnswer for an address elsewhere, which could be anybody's, and for one that is too large.
         """
-        url = urljoin(f"{self.resource_url}/", path)
-        if urlsplit(url)[:2] != urlsplit(self.resource_url)[:2]:
+        try:
+            url = urljoin(f"{self.resource_url}/", path)
+            is_here = urlsplit(url)[:2] == urlsplit(self.resource_url)[:2]
+        except ValueError as error:
+            raise BadAnswer(f"a picture at no address: {path!r:.200}") from error
+        if not is_here:
             raise BadAnswer(f"a picture elsewhere: {path!r:.200}")
         answer = await self.connection.send(Call("GET", url))
         if answer.status_code != 200:

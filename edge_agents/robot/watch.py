@@ -56,9 +56,11 @@ class Watch:
         return cls(settings, eye, connection, session if settings.watch_url is None else None)
 
     @property
-    def camera_id(self) -> str:
+    def place(self) -> Place:
         """Which camera this is at the security desk."""
-        return self.settings.camera_id or self.settings.robot_model_id
+        own = self.settings
+        name = own.camera_name or own.robot_model_name
+        return Place(own.camera_id or own.robot_model_id, name, own.camera_location)
 
     def start_deviance(self) -> None:
         """Look for deviant behaviour; once is enough."""
@@ -72,11 +74,9 @@ class Watch:
             log.critical("Nothing is watched: %s", error)
             return
         self.courier = Courier(reports, self.connection, self.signing, wanted.watch_origin)
-        name = wanted.camera_name or wanted.robot_model_name
-        place = Place(self.camera_id, name, wanted.camera_location)
         scoring = ScoringProcess(wanted.deviance_model, wanted.deviance_frames)
         who = partial(faces.participants, FaceDetector())
-        self.deviance = Deviance(self.eye, scoring, place, self.courier.keep, who, wanted.deviance_key)
+        self.deviance = Deviance(self.eye, scoring, self.place, self.courier.keep, who, wanted.deviance_key)
         self._begin("deviance", self.deviance.run)
         self._begin("courier", self.courier.run)
 
@@ -84,7 +84,7 @@ class Watch:
         """Send faces for a check; once is enough."""
         if "faces" not in self._tasks:
             wanted = self.settings
-            watching = faces.Faces(self.eye, self.camera_id, self.connection, self.signing, wanted.watch_origin)
+            watching = faces.Faces(self.eye, self.place, self.connection, self.signing, wanted.watch_origin)
             self._begin("faces", watching.run)
 
     async def close(self) -> None:

@@ -19,6 +19,7 @@ from projections.store import Transaction
 from schemas.record import Record
 from schemas.scenarios import ScenarioStatus
 from streams.scenario_state import starts_anew
+from streams.vision.addresses import nameless
 
 _STATUSES: Final = ", ".join(f"'{status}'" for status in ScenarioStatus)
 # The type is everybody's own SQL's: one for all versions, made once.
@@ -192,9 +193,14 @@ _KINDS: Final = tuple(SCENARIOS.columns.items())
 def _created(event: Event) -> Row:
     body, at = event.body, moment(event.body["at_us"])
     empty = dict.fromkeys(("predict", "runner_id", "frame", "frames", "reason"))
-    source = None if body["source"] is None else storable(body["source"])
-    made = {"id": body["scenario_id"], "status": body["status"], "created_at": at, "updated_at": at, "source": source}
+    made = {"id": body["scenario_id"], "status": body["status"], "created_at": at, "updated_at": at}
+    made["source"] = _source(body)
     return empty | made | {"epoch": 0, "run_epoch": 1, "attempt": 0, "settings": body["settings"]} | _place(event)
+
+
+def _source(body: Mapping[str, Any]) -> str | None:
+    """Without the password of a camera: runners have it from the log."""
+    return None if body["source"] is None else storable(nameless(body["source"]))
 
 
 def _status_changed(row: Row, body: Mapping[str, Any]) -> Row:
@@ -231,6 +237,8 @@ _CHANGES: Final[Mapping[str, Callable[[Row, Mapping[str, Any]], Row]]] = {
 def _told(event: Event) -> Row:
     body = event.body
     details = {name: body[name] for name in _TOLD[event.name]}
+    if event.name == _CREATED:
+        details["source"] = _source(body)
     said = {"scenario_id": body["scenario_id"], "event": event.name, "details": json.dumps(details)}
     return said | {"at": moment(body["at_us"])} | _place(event)
 

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QApplication
 
 from edge_agents.robot import assembly
 from edge_agents.robot.assembly import Parts
-from edge_agents.robot.screen.lasting import keep_constants
 from edge_agents.robot.screen.pages import Desk
 from edge_agents.robot.screen.shown import Shown
 from edge_agents.robot.screen.texts import TEXTS
@@ -32,7 +31,6 @@ def screen_of(parts: Parts, language: str) -> Screen:
 
 def qt_application() -> Any:
     """The process's one Qt application."""
-    keep_constants()
     return QApplication.instance() or QApplication(sys.argv[:1])
 
 

@@ -51,6 +51,13 @@ def test_what_is_in_the_log_is_read_and_the_rest_passed_over() -> None:
     assert (empty.changes, empty.history, empty.predictions, empty.settled) == ([], [], [], [])
 
 
+def test_a_camera_s_password_is_shown_to_nobody() -> None:
+    office = Office()
+    office.create(source="rtsp://me:secret@cam/1?token=secret")
+    history = Scenarios(Target("s")).prepare(events(office)).history
+    assert row(office)["source"] == json.loads(history[0]["details"])["source"] == "rtsp://cam/1"
+
+
 def test_rows_have_every_column() -> None:
     office = Office()
     office.create(source="a\x00b")

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
-from edge_agents.robot import info_service, settings, shapes, store, tickets, users
+from edge_agents.robot import effects, events, info_service, settings, shapes, store, tickets, users
 from edge_agents.robot.assembly import Parts, attend, running
 from edge_agents.robot.errors import BadAnswer, RobotError, ServerAway
-from edge_agents.robot.hands import Doing
+from edge_agents.robot.hands import Doing, Hands
 from edge_agents.robot.hardware.lines import Key
 from edge_agents.robot.pictures import LARGEST, face_part, jpeg64, read_code
 from edge_agents.robot.tickets import Door, Verdict, refusal
@@ -180,6 +180,18 @@ async def test_a_robot_that_nobody_can_sign_in_says_so(tmp_path: Path) -> None:
         parts.console.close()
         with pytest.raises(RobotError, match="engineer"):
             await asyncio.wait_for(attend(parts, asyncio.Event()), 10)
+
+
+async def test_a_fault_of_ours_leaves_no_page_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    broken: Any = None
+    happened: list[Any] = []
+    hands = Hands(Doing(broken, broken, None), happened.append)
+    hands.do(effects.Identify(7))
+    hands.do(effects.Buy("r-1", "s", "u", "tea"))
+    await until(lambda: len(happened) == 2)
+    assert happened[0] == events.Failed(7)
+    assert (happened[1].once, happened[1].unknown) == ("r-1", True), "the same key again: it is made once at most"
+    assert "AttributeError" in caplog.text
 
 
 def test_settings() -> None:

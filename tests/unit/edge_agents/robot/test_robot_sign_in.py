@@ -180,7 +180,7 @@ async def test_pictures_come_from_the_resource_server_only(connection: Connectio
     signing: Any = None
     servers = Servers("http://t/b", "http://t/s", "http://t", connection, signing)
     assert (await servers.picture("/static/hotel.png"))[:4] == b"\x89PNG"
-    for path in ("http://elsewhere/a.png", "//elsewhere/a.png", "file:///etc/passwd"):
+    for path in ("http://elsewhere/a.png", "//elsewhere/a.png", "file:///etc/passwd", "//[", "/a\0b", "/" * 70_000):
         with pytest.raises(BadAnswer):
             await servers.picture(path)
 

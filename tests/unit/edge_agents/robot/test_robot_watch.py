@@ -273,11 +273,15 @@ def test_somebody_who_stays_is_sent_again_later_and_a_flash_never() -> None:
 
 async def test_faces_are_sent_for_a_check(desk: Desk, connection: Connection) -> None:
     now = iter(range(100))
-    looking = Faces(Film([]), "cam-1", connection, GivenToken("t"), "http://t", lambda: next(now) / 2)
+    looking = Faces(
+        Film([]), Place("cam-1", "Door", "wagon 5"), connection, GivenToken("t"), "http://t", lambda: next(now) / 2
+    )
     face, nobody = np.asarray(drawn_face(), np.uint8), np.zeros((480, 640, 3), np.uint8)
     for picture in (nobody, face, face, face):
         await looking.look(Shot(picture, 1, NOON_US))
-    assert [sorted(one) for one in desk.sightings] == [["camera_id", "image", "seen_at"]]
+    (sent,) = desk.sightings
+    assert [sent[name] for name in ("camera_id", "camera", "location")] == ["cam-1", "Door", "wagon 5"]
+    assert sorted(sent) == ["camera", "camera_id", "image", "location", "seen_at"]
     desk.down = True
     for _ in range(25):
         await looking.look(Shot(face, 1, NOON_US))
