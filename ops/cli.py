@@ -87,7 +87,10 @@ def reset(
 @app.command(rich_help_panel=RUNNING)
 def serve(
     name: Annotated[
-        str, typer.Argument(help="front, gateway, api, projector, processors, asr, deciders, orchestrator or runner.")
+        str,
+        typer.Argument(
+            help="front, gateway, api, projector, processors, asr, deciders, orchestrator, cameras, runner."
+        ),
     ],
     host: Annotated[str | None, typer.Option(help="Address to listen on (default SENSORIUM_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default SENSORIUM_PORT).")] = None,

@@ -88,7 +88,7 @@ def check_given(settings: Settings) -> None:
 
 
 def rooms(settings: Settings) -> list[Service]:
-    """Our own processes: front door, projector, processors, deciders, orchestrator, speech recognition."""
+    """Our own processes: front door, projector, processors, deciders, orchestrator, cameras, speech recognition."""
     front = _room(settings, "front", ["--host", settings.host, "--port", str(settings.port)])
     front = replace(
         front, ready=lambda pid: front_ready(settings, pid), still_well=lambda _: bool(front_status(settings))
@@ -98,6 +98,7 @@ def rooms(settings: Settings) -> list[Service]:
         "processors",
         "deciders",
         "orchestrator",
+        "cameras",
         *(["asr"] if settings.sales.asr.mode != "off" else []),
     ]
     return [front, *(_room(settings, name) for name in names)]

@@ -65,7 +65,7 @@ def trains(
     from api.admitting import admits
     from api.railway.parts import Railway
 
-    children = _children(settings)
+    children = face_children(settings)
     parts = Railway(
         database,
         writer,
@@ -94,7 +94,8 @@ def match_distance(settings: Settings) -> float:
     return settings.railway.face_distance or FaceOptions().match_distance
 
 
-def _children(settings: Settings) -> ChildPool:
+def face_children(settings: Settings) -> ChildPool:
+    """Child processes that look for faces in pictures."""
     from streams.workers.pool import ChildLimits, ChildPool
 
     limits = ChildLimits(memory_bytes=FACE_BYTES, seconds=20, nice=5)

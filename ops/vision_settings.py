@@ -28,7 +28,8 @@ class VisionSettings:
     (`streams.vision.looking.Looking` has the rest).
 
     A signal of deviance begins at a score of `deviance_on` and ends below `deviance_off`, unless its camera is set
-    otherwise; key frames are kept for `picture_days`.
+    otherwise; key frames are kept for `picture_days`. Cameras with a source of their own, `cameras_most` at once, are
+    looked at with `deviance_model`, an ONNX file (None: without weights).
     """
 
     runner_id: str = ""
@@ -43,6 +44,8 @@ class VisionSettings:
     deviance_on: float = 0.5
     deviance_off: float = 0.25
     picture_days: float = 30.0
+    deviance_model: str | None = None
+    cameras_most: int = 16
     look: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -65,6 +68,8 @@ def read(env: Mapping[str, str]) -> VisionSettings:
         deviance_on=on,
         deviance_off=off,
         picture_days=variables.number(env, "PICTURE_RETENTION_DAYS", 30.0, 1 / 24, 36_500),
+        deviance_model=_model(env["DEVIANCE_MODEL"], "DEVIANCE_MODEL") if "DEVIANCE_MODEL" in env else None,
+        cameras_most=int(variables.number(env, "CAMERAS_MOST", 16, 0, 1000)),
         look=_look(env),
     )
 
@@ -77,7 +82,7 @@ def first_video(folder: Path) -> str:
 def _look(env: Mapping[str, str]) -> Mapping[str, Any]:
     look: dict[str, Any] = {}
     if "VISION_MODEL" in env:
-        look["model"] = _model(env["VISION_MODEL"])
+        look["model"] = _model(env["VISION_MODEL"], "VISION_MODEL")
     for name, setting in (("VISION_CLASSES", "classes"), ("VISION_NAMES", "names")):
         if name in env:
             look[setting] = [] if env[name] == _ALL else variables.listed(env[name])
@@ -101,8 +106,14 @@ _NUMBERS: Final[Mapping[str, tuple[str, type[int] | type[float], float, float]]]
 }
 
 
-def _model(text: str) -> str:
+_KINDS: Final = {
+    "VISION_MODEL": "of the YOLO family or an SSD",
+    "DEVIANCE_MODEL": "of clips, [BATCH, FRAME_COUNT, CHANNEL, HEIGHT, WIDTH] -> [BATCH, 1]",
+}
+
+
+def _model(text: str, name: str) -> str:
     path = Path(text).expanduser().absolute()
     if not path.is_file():
-        raise OperatorError(f"VISION_MODEL={text} is no file: name an ONNX model of the YOLO family, or an SSD.")
+        raise OperatorError(f"{name}={text} is no file: name an ONNX model, {_KINDS[name]}.")
     return str(path)

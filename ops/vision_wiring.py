@@ -36,6 +36,30 @@ def runner(settings: Settings) -> int:
     )
 
 
+def cameras(settings: Settings, keyring: KeyRing) -> int:
+    """Run the process that looks at cameras; the exit code."""
+    from ops import railway_wiring
+    from producers.pictures import Pictures
+    from streams.cameras import worker
+
+    chosen = settings.vision
+    pictures = Pictures(settings.audio_folder, days=chosen.picture_days)
+    look = {"threads": 1} | ({"model": chosen.deviance_model} if chosen.deviance_model else {})
+    options = worker.CamerasOptions(most=chosen.cameras_most, sources=_sources(settings), look=look)
+    return worker.run(
+        settings.kafka_bootstrap or "",
+        options,
+        worker.Keeping(pictures, keyring, railway_wiring.face_children(settings)),
+        on_ready=partial(mark_ready, settings.home, "cameras"),
+    )
+
+
+def _sources(settings: Settings) -> list[str]:
+    """What may be looked at; where that is said, VIDEO_PATH goes with it."""
+    chosen = settings.vision
+    return [*chosen.sources, chosen.video] if chosen.sources else []
+
+
 def scenarios(keyring: KeyRing) -> Decider[Any]:
     """The decider of scenarios."""
     from streams.deciders_table import deciders

@@ -254,6 +254,10 @@ def _orchestrator(settings: Settings, _reload: bool) -> int:
     return vision_wiring.orchestrator(settings, keyring(settings))
 
 
+def _cameras(settings: Settings, _reload: bool) -> int:
+    return vision_wiring.cameras(settings, keyring(settings))
+
+
 def _runner(settings: Settings, _reload: bool) -> int:
     return vision_wiring.runner(settings)
 
@@ -268,6 +272,7 @@ SERVICES: Final[Mapping[str, Callable[[Settings, bool], int]]] = MappingProxyTyp
         "asr": _asr,
         "deciders": _deciders,
         "orchestrator": _orchestrator,
+        "cameras": _cameras,
         "runner": _runner,
     }
 )

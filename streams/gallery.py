@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from schemas import serde
 from schemas.envelope import KeyRing, unseal
 from schemas.errors import Forgotten, InvalidEvent, TransientFailure
+from schemas.faces import MODEL
 from streams.log_reader import LogReader, PositionLost, TopicPartition
 
 log = logging.getLogger(__name__)
 
 TOPIC: Final = "faces.gallery"
-MODEL: Final = "dlib-resnet-1"
 SIZE: Final = 128
 RETRY_S: Final = 1.0
 _CANDIDATES: Final = 8

@@ -27,10 +27,10 @@ from projections.queries.errors import Unavailable
 from projections.queries.faces import Nearest
 from schemas.envelope import KeyRing, seal
 from schemas.errors import InvalidEvent, Overloaded, SensoriumError, TransientFailure
+from schemas.faces import MODEL
 
 log = logging.getLogger(__name__)
 
-MODEL: Final = "dlib-resnet-1"
 READ_MODEL: Final = "faces"
 NOBODY: Final = "nobody"
 NO_FACES: Final = "No faces"

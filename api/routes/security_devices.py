@@ -17,7 +17,6 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 
 from api.bodies import documented, reads
 from api.commanding import RETRY_S
-from api.railway.face_desk import MODEL as FACES
 from api.railway.face_desk import UNUSABLE, Described
 from api.railway.face_desk import decoded as picture_of
 from api.railway.parts import Unrecognisable
@@ -29,6 +28,7 @@ from projections.queries import security as queries
 from projections.queries.errors import Unavailable
 from schemas.envelope import seal
 from schemas.errors import InvalidEvent, Overloaded, SensoriumError, TransientFailure
+from schemas.faces import MODEL as FACES
 
 log = logging.getLogger(__name__)
 MOST_FACES: Final = 50

@@ -15,13 +15,14 @@ import msgspec
 
 from schemas.envelope import KeyRing, unseal
 from schemas.errors import Forgotten, InvalidEvent
+from schemas.faces import MODEL
 from streams.decisions import Accepted, Command, Decide, Evolve, Fact, Refused
 
 COMMANDS: Final[frozenset[str]] = frozenset({"EnrolFace", "RemoveFace"})
 EVENTS: Final[frozenset[str]] = frozenset({"FaceEnrolled", "FaceRemoved"})
 GALLERY: Final = "faces.gallery"
 TEMPLATE: Final = "FaceTemplate"
-MODELS: Final[dict[str, int]] = {"dlib-resnet-1": 512}
+MODELS: Final[dict[str, int]] = {MODEL: 512}
 """Known ways to describe a face, and how many bytes it takes."""
 
 

@@ -13,12 +13,12 @@ from typing import Final
 import orjson
 
 from schemas.errors import InvalidEvent
+from schemas.faces import MODEL
 from schemas.identity import NAMESPACE
 from streams.steps import Emitted, Event, NoState
 
 MATCHED: Final = "FaceMatched"
 KEY: Final = b"security"
-MODEL: Final = "dlib-resnet-1"
 
 
 def step(state: NoState, event: Event) -> tuple[NoState, Sequence[Emitted]]:

@@ -6,7 +6,8 @@ for instead). Answer: `score` (0 to 1), `model`, `key_frame` (index of the livel
 frame number), `participants` (`bbox` in pixels of the key frame, `track_id` and `user_id` None: people, or the lively
 regions where nobody is found; none below `participants_from`), `frames` that were looked at, and of a source also
 `first_frame`, `last_frame`, `start_ms`, `end_ms`, `next_frame`, `end` and `key_picture` (JPEG) where the score reached
-`participants_from`. A window of a source that has ended holds no frames and no score (None).
+`participants_from` or a `picture` was asked for. A window of a source that has ended holds no frames and no score
+(None).
 """
 
 from __future__ import annotations
@@ -93,14 +94,14 @@ class Deviance:
                 film.close()
             film = Film(name, self._open(name), first)
         try:
-            answer = self._window(film, window_s)
+            answer = self._window(film, window_s, always=bool(request.get("picture")))
         except BaseException:
             film.close()
             raise
         self._held = film
         return answer
 
-    def _window(self, film: Film, window_s: float) -> dict[str, Any]:
+    def _window(self, film: Film, window_s: float, *, always: bool) -> dict[str, Any]:
         first = film.following
         frames, end = film.window(window_s, self._model.frames if self._model else None)
         place = {"first_frame": first, "last_frame": film.following - 1, "next_frame": film.following, "end": end}
@@ -109,7 +110,7 @@ class Deviance:
             return nothing | place | {"start_ms": None, "end_ms": None, "key_picture": None}
         pictures = [picture for _, picture in frames]
         verdict = self._verdict(pictures)
-        wanted = verdict.score >= self._from
+        wanted = always or verdict.score >= self._from
         return (
             self._told(verdict, pictures)
             | place

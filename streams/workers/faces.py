@@ -23,7 +23,6 @@ import numpy as np
 from streams.workers import BadInput, NotNow
 from streams.workers.pictures import Bounds, Picture, check, header_of, pixels_of, scaled
 
-MODEL: Final = "dlib-resnet-1"
 SIZE: Final = 128
 LONGEST: Final = 2_000
 """Pictures are unfolded to about this; a face is described by 150 x 150 pixels of it."""

@@ -21,7 +21,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from api.railway.face_desk import MODEL, FaceOptions
+from api.railway.face_desk import FaceOptions
 from projections import migrations
 from projections.face_rotation import rotated
 from projections.projectors.faces import READ_MODEL
@@ -30,6 +30,7 @@ from projections.queries.database import Database
 from projections.store_models import Models
 from schemas import serde
 from schemas.envelope import KeyRing, seal
+from schemas.faces import MODEL
 from streams.gallery import Gallery
 from streams.workers.faces import open_worker
 from tests.benchmarks.bench_queries import database

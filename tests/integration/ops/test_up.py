@@ -33,7 +33,7 @@ def health(stack: Stack) -> int:
 
 def test_everything_runs_and_answers(stack: Stack) -> None:
     assert {service.state for service in stack.state().services.values()} == {"running"}
-    rooms = ["front", "projector", "processors", "deciders", "orchestrator", "asr"]
+    rooms = ["front", "projector", "processors", "deciders", "orchestrator", "cameras", "asr"]
     assert list(stack.state().services) == ["kafka", "postgres", *rooms]
     assert health(stack) == 200
 
