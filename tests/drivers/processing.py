@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from ops.topics import ensure
 from producers.publisher import Message, Publisher
@@ -22,6 +22,7 @@ from schemas.record import Record
 from schemas.topics import TOPICS
 from streams.log_reader import LogReader, TopicPartition
 from streams.runtime.past import GroupPositions
+from tests.drivers.new_topics import make_topics
 from tests.drivers.processor_main import Plan
 from tests.drivers.streaming import points
 from tests.drivers.waiting import eventually
@@ -170,8 +171,7 @@ class Processing:
         return self._folder / f"{self.plan.name}.log"
 
     def _create(self, topic: str, config: dict[str, str]) -> None:
-        settings = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"} | config
-        self._admin.create_topics([NewTopic(topic, self._partitions, 1, config=settings)])[topic].result(20)
+        make_topics(self.plan.bootstrap, topic, partitions=self._partitions, config=config)
 
 
 def _id(record: Record) -> str:

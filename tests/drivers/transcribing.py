@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from ops.topics import ensure
 from producers.publisher import Message, Publisher
@@ -24,6 +24,7 @@ from schemas.topics import TOPICS
 from streams.log_reader import LogReader, TopicPartition
 from streams.runtime.past import GroupPositions
 from tests.drivers.asr_main import RING, Plan
+from tests.drivers.new_topics import make_topics
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,9 +38,7 @@ class Site:
         self.plan = Plan(bootstrap, name, str(folder))
         ensure(bootstrap, TOPICS)
         admin = AdminClient({"bootstrap.servers": bootstrap})
-        settings = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
-        for end in ("in", "out"):
-            admin.create_topics([NewTopic(f"{name}.{end}", 1, 1, config=settings)])[f"{name}.{end}"].result(20)
+        make_topics(bootstrap, f"{name}.in", f"{name}.out")
         self._publisher = Publisher(bootstrap, client_id=name)
         self._reader = LogReader(bootstrap, name)
         self._groups = [GroupPositions(bootstrap, f"{name}.{one}") for one in ("fast", "accurate")]

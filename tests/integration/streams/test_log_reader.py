@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from schemas.errors import TransientFailure
 from schemas.record import Record
 from streams.log_reader import LogReader, PositionLost, TopicPartition
+from tests.drivers.new_topics import make_topics
 from tests.drivers.waiting import eventually
 
 
@@ -28,9 +29,9 @@ def reader(kafka_bootstrap: str) -> Iterator[LogReader]:
 
 
 @pytest.fixture
-def topic(admin: AdminClient) -> str:
+def topic(kafka_bootstrap: str) -> str:
     name = f"t{uuid.uuid4().hex[:10]}"
-    admin.create_topics([NewTopic(name, 2, 1, config={"message.timestamp.type": "LogAppendTime"})])[name].result(20)
+    make_topics(kafka_bootstrap, name, partitions=2)
     return name
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from ops.topics import ensure
 from producers.publisher import Message, Publisher
 from schemas import examples, serde
 from schemas.topics import TOPICS
 from streams.log_reader import LogReader, TopicPartition
+from tests.drivers.new_topics import make_topics
 from tests.drivers.speech import opus, stored
 from tests.drivers.speech_main import Plan
 from tests.drivers.voices import ogg_bomb, spoken
@@ -41,11 +41,7 @@ class Pipeline:
         self._folder, self._log = Path(self.plan.folder), folder / "log"
         self._folder.mkdir()
         ensure(bootstrap, TOPICS)
-        admin = AdminClient({"bootstrap.servers": bootstrap})
-        config = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
-        names = [self.plan.topic(end) for end in ("chunks", "segments", "dialogues")]
-        for made in admin.create_topics([NewTopic(name, 1, 1, config=config) for name in names]).values():
-            made.result(20)
+        make_topics(bootstrap, *(self.plan.topic(end) for end in ("chunks", "segments", "dialogues")))
         self._publisher = Publisher(bootstrap, client_id=self.plan.name)
         self._reader = LogReader(bootstrap, self.plan.name)
         self._processes: list[subprocess.Popen[bytes]] = []
