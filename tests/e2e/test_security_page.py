@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,7 +82,13 @@ def address(office: Office, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     async def raise_threat(seconds: float, user_id: str = THIEF) -> None:
         office.decide("RaiseAlert", {**sighting(seconds, user_id), "model": "x", "evidence": "{}", "by": None})
 
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncGenerator[None]:
+        yield
+        await parts.close()
+
     own = app_of(pages.build(), person_pages.build(None), raising, *routes)
+    own.router.lifespan_context = lifespan
     with served(Front(servers(railway_of(RailwayOffice(), admin=guard)), own)) as base:
         yield base
 
