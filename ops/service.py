@@ -29,6 +29,11 @@ CAUSES = (
     ("Cannot allocate memory", "the machine has not enough free memory"),
     ("OutOfMemoryError", "Java ran out of memory"),
     ("could not map anonymous shared memory", "the machine has not enough free memory"),
+    ("Could not reserve enough space", "the machine has not enough free memory"),
+    (
+        "Could not create the Java Virtual Machine",
+        "Java refuses an option: correct KAFKA_HEAP_OPTS or KAFKA_JVM_PERFORMANCE_OPTS",
+    ),
 )
 
 

@@ -115,5 +115,5 @@ _KINDS: Final = {
 def _model(text: str, name: str) -> str:
     path = Path(text).expanduser().absolute()
     if not path.is_file():
-        raise OperatorError(f"{name}={text} is no file: name an ONNX model, {_KINDS[name]}.")
+        raise OperatorError(f"{name}={text} is no file: name an ONNX model {_KINDS[name]}.")
     return str(path)

@@ -51,15 +51,26 @@ class Crew:
     def _begin(self, camera: Camera) -> None:
         look = self._look(camera)
         working = asyncio.create_task(self._work(camera, look), name=camera.camera_id)
-        working.add_done_callback(_said)
         self._posts[camera.camera_id] = _Post(camera, working)
         log.info("Camera %r is looked at", camera.camera_id)
 
     async def _work(self, camera: Camera, look: Look) -> None:
         try:
-            await Watch(camera, look, self._tell, self._pace).run()
+            ended = False
+            while not ended:
+                ended = await self._watched(camera, look)
         finally:
             await look.close()
+
+    async def _watched(self, camera: Camera, look: Look) -> bool:
+        """Whether it was looked at to its end; a bug costs a camera a pause, and is told."""
+        try:
+            await Watch(camera, look, self._tell, self._pace).run()
+        except Exception:
+            log.exception("Camera %r: a bug; again in %.0f s", camera.camera_id, self._pace.longest_retry_s)
+            await asyncio.sleep(self._pace.longest_retry_s)
+            return False
+        return True
 
     async def _end(self, post: _Post) -> None:
         post.task.cancel()
@@ -71,8 +82,3 @@ class Crew:
             names = ", ".join(sorted(left_out)[:20])
             log.error("Only %d cameras are looked at at once (CAMERAS_MOST); not: %s", self._most, names)
         self._left_out = left_out
-
-
-def _said(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (bug := task.exception()):
-        log.error("Camera %r is looked at no more: a bug", task.get_name(), exc_info=bug)

@@ -17,6 +17,7 @@ from immutables import Map
 from schemas import serde
 from schemas.errors import InvalidEvent
 from streams.cameras.roster import CONFIGURED, REMOVED, Roster, evolve
+from streams.listening import member
 
 log = logging.getLogger(__name__)
 TOPIC: Final = "security.threats"
@@ -95,20 +96,5 @@ def _taken(roster: Roster, value: bytes | None) -> Roster:
 
 
 def _settings(bootstrap: str, instance: str, group: str) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": bootstrap,
-        "client.id": f"cameras-{instance}",
-        "group.id": group,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-        "auto.offset.reset": "earliest",
-        "allow.auto.create.topics": False,
-        "session.timeout.ms": 10_000,
-        "heartbeat.interval.ms": 3_000,
-        "reconnect.backoff.max.ms": 1000,
-        "fetch.queue.backoff.ms": 20,
-        "error_cb": lambda error: log.debug("Kafka: %s", error.str()),
-        "log_level": 2,
-    }
+    options = {"enable_partition_eof": True, "auto_offset_reset": "earliest"}
+    return member(bootstrap, f"cameras-{instance}", group, **options)

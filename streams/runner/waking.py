@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException
 from schemas import serde
 from schemas.errors import InvalidEvent
 from schemas.scenarios import ScenarioStatus
+from streams.listening import member
 from streams.runner.loop import News
 from streams.scenario_state import PAUSED
 
@@ -84,21 +85,6 @@ def is_work(value: bytes | None) -> bool:
 
 
 def _settings(bootstrap: str, runner_id: str, group: str) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": bootstrap,
-        "client.id": f"runner-{runner_id}",
-        "group.id": group,
-        # The assignor of the group's first members, so that theirs and ours can be in it together.
-        "partition.assignment.strategy": "roundrobin",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "isolation.level": "read_committed",
-        "auto.offset.reset": "latest",
-        "allow.auto.create.topics": False,
-        "session.timeout.ms": 10_000,
-        "heartbeat.interval.ms": 3_000,
-        "reconnect.backoff.max.ms": 1000,
-        "fetch.queue.backoff.ms": 20,
-        "error_cb": lambda error: log.debug("Kafka: %s", error.str()),
-        "log_level": 2,
-    }
+    # The assignor of the group's first members, so that theirs and ours can be in it together.
+    options = {"partition_assignment_strategy": "roundrobin", "auto_offset_reset": "latest"}
+    return member(bootstrap, f"runner-{runner_id}", group, **options)

@@ -142,6 +142,7 @@ def test_grandchildren_go_with_a_stopped_child(stage: Stage, tmp_path: Path) -> 
     ("text", "words"),
     [
         ("java.io.IOException: No space left on device", "the disk is full"),
+        ("Unrecognized VM option 'X'\nError: Could not create the Java Virtual Machine.", "correct KAFKA_HEAP_OPTS or"),
         ("line\nsensorium: Port 1 is taken.\n", "Port 1 is taken"),
         ("a\nERROR first\nb\nlast", "ERROR first"),
         ("a\nlast\n\n", "last"),

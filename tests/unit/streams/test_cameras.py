@@ -20,7 +20,7 @@ from schemas.errors import InvalidEvent, Overloaded, TransientFailure
 from streams.cameras.crew import Crew
 from streams.cameras.reports import Reports
 from streams.cameras.roster import Camera, evolve, watched
-from streams.cameras.watch import Seen, Watch
+from streams.cameras.watch import Pace, Seen, Watch
 from streams.cameras.worker import permitted_of
 from streams.steps import WorkFailed
 from tests.drivers import virtual_time
@@ -200,6 +200,19 @@ async def test_no_room_for_pictures_and_no_finder_of_faces_hold_no_signal_up() -
     await Reports(log, full, RING, Child(WorkFailed("crashed")))(CAMERA, SEEN)
     ((name, window),) = log.events()
     assert (name, window["frame"]) == ("DevianceScored", None)
+
+
+async def test_a_bug_costs_a_camera_a_pause_and_no_more() -> None:
+    told: list[int] = []
+
+    async def tell(_: Camera, seen: Seen) -> None:
+        told.append(seen.end_us)
+
+    child = Child(RuntimeError("a bug"), answer(0, 0, 2000, end=True))
+    crew = Crew(lambda _: child, tell, pace=Pace(longest_retry_s=0.01))
+    await crew.set({"c": CAMERA})
+    await until(lambda: told and child.closed)
+    await crew.close()
 
 
 async def test_children_come_and_go_with_their_cameras_and_no_more_than_there_may_be() -> None:
